@@ -1,0 +1,115 @@
+/**
+ * The executable's entrypoint: one function of `src/cli/` for each command. Commands are loaded on demand, so that
+ * `--version` does not pay for the server.
+ */
+import cac from "cac";
+import process from "node:process";
+import { ExitCode, UsageError } from "./src/cli/exit.ts";
+import { VERSION } from "./src/version.ts";
+
+const cli = cac("exec-server");
+const URL_HELP = "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: this machine";
+
+cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
+  .option("--listen <url>", "ws://IP:PORT; port 0 lets the system choose", { default: "ws://127.0.0.1:0" })
+  .option(
+    "--concurrent-requests <count>",
+    "Requests of one connection that run at the same time (default: 64)",
+  )
+  .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
+  .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
+  .option("--log-level <level>", "debug, info, warn or error (default: warn)")
+  .option("--log-format <format>", "text or json (default: text)")
+  .example("  URL=$(exec-server serve | head -n 1)   # in a script: read the first line, leave it running")
+  .example("  exec-server serve --listen ws://127.0.0.1:9000 --log-level info")
+  .action(command(async (options) => (await import("./src/cli/serve.ts")).serve(options)));
+
+cli.command("run", "Run the command after `--` there; its output, input and exit code are passed through")
+  .option("--url <url>", URL_HELP)
+  .option("--cwd <dir>", "Directory to run in (default: the server's own)")
+  .option("--env <NAME=VALUE>", "Set a variable; may be repeated")
+  .option(
+    "--inherit-env <what>",
+    "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)",
+  )
+  .option("--no-stdin", "Do not pass standard input on")
+  .example("  exec-server run --url ws://127.0.0.1:9000 -- git -C /repo log --oneline")
+  .example("  tar c . | exec-server run --url $URL --cwd /tmp -- tar x")
+  .example(
+    "  Exits with the command's code (128+n for a signal); 125: failed to run it, 126: not executable, 127: not found",
+  )
+  .action(command(async (options) => (await import("./src/cli/run.ts")).run(afterDashes(options), options)));
+
+cli.command("info", "Show what is known of an environment")
+  .option("--url <url>", URL_HELP)
+  .option("--json", "Print JSON")
+  .example("  exec-server info --url ws://127.0.0.1:9000")
+  .action(command(async (options) => (await import("./src/cli/info.ts")).info(options)));
+
+cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from stdin), ls, rm, mkdir, stat")
+  .option("--url <url>", URL_HELP)
+  .option("-r, --recursive", "rm: remove directories and what is below")
+  .option("-f, --force", "rm: a missing path is fine")
+  .option("-p, --parents", "mkdir: make parents, accept an existing directory")
+  .option("--json", "ls, stat: print JSON")
+  .example("  exec-server fs cat /etc/hostname --url ws://127.0.0.1:9000")
+  .example("  exec-server fs put /tmp/notes.txt --url $URL < notes.txt")
+  .action(async (operation: string, paths: string[], options: Record<string, unknown>) => {
+    await finish(async () =>
+      (await import("./src/cli/fs.ts")).fs(String(operation), paths.map(String), options)
+    );
+  });
+
+cli.help();
+cli.version(VERSION);
+
+await main();
+
+async function main(): Promise<void> {
+  try {
+    cli.parse(process.argv, { run: false });
+    if (cli.options["help"] || cli.options["version"]) return;
+    if (!cli.matchedCommand) {
+      if (cli.args.length > 0) {
+        throw new UsageError(`unknown command '${cli.args[0]}'; see \`exec-server --help\``);
+      }
+      cli.outputHelp();
+      process.exitCode = ExitCode.usage;
+      return;
+    }
+    await cli.runMatchedCommand();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** The action of a command that takes options only. */
+function command(action: (options: Record<string, unknown>) => Promise<number>) {
+  return (options: Record<string, unknown>) => finish(() => action(options));
+}
+
+async function finish(action: () => Promise<number>): Promise<void> {
+  let code: number;
+  try {
+    code = await action();
+  } catch (error) {
+    return fail(error);
+  }
+  // Not only `exitCode`: a pending read of stdin would keep the program alive.
+  process.exit(code);
+}
+
+function fail(error: unknown): void {
+  const usage = error instanceof UsageError || (error instanceof Error && error.name === "CACError");
+  if (usage) {
+    process.stderr.write(`error: ${error.message}\n`);
+    process.exit(ExitCode.usage);
+  }
+  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(ExitCode.failure);
+}
+
+function afterDashes(options: Record<string, unknown>): string[] {
+  const rest = options["--"];
+  return Array.isArray(rest) ? rest.map(String) : [];
+}

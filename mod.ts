@@ -1,0 +1,40 @@
+/**
+ * Run commands and work with files, here or where an exec-server is.
+ *
+ * @example
+ * ```ts
+ * import { Environment } from "./mod.ts";
+ *
+ * await using here = Environment.local();
+ * const date = await here.processes.start({ argv: ["date"] });
+ * console.log(await new Response(date.stdout).text());
+ * ```
+ *
+ * @module
+ */
+export { Environment } from "./src/environment.ts";
+export { type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS } from "./src/client/connect.ts";
+export { type ErrorName, ExecServerError } from "./src/protocol/error.ts";
+export type { EnvironmentInfo, Info } from "./src/info/trait.ts";
+export type {
+  DirectoryEntry,
+  FileOptions,
+  FilePath,
+  Files,
+  FileStat,
+  LinkOptions,
+  WalkEntry,
+  WalkOptions,
+  WalkResult,
+} from "./src/files/trait.ts";
+export {
+  type EnvPolicy,
+  type ExitStatus,
+  INHERIT_ALL_BUT_SECRETS,
+  INHERIT_NOTHING,
+  type OutputStream,
+  type Process,
+  type Processes,
+  type ProcessEvent,
+  type StartOptions,
+} from "./src/process/trait.ts";

@@ -1,0 +1,85 @@
+/** `exec-server fs OPERATION PATH…`. */
+import { createReadStream } from "node:fs";
+import { posix } from "node:path";
+import process from "node:process";
+import type { Environment } from "../environment.ts";
+import type { FileStat } from "../files/trait.ts";
+import { complain, ExitCode, explain, UsageError } from "./exit.ts";
+import { openEnvironment, type Options, switchOption } from "./options.ts";
+
+type Operation = (environment: Environment, path: string, options: Options) => Promise<void>;
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  async cat(environment, path) {
+    const content = await environment.files.read(path);
+    await new Promise<void>((resolve, reject) =>
+      process.stdout.write(content, (error) => error ? reject(error) : resolve())
+    );
+  },
+  async put(environment, path) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of createReadStream("", { fd: 0, autoClose: false })) {
+      if (chunk instanceof Uint8Array) chunks.push(chunk);
+    }
+    await environment.files.write(path, Buffer.concat(chunks));
+  },
+  async ls(environment, path, options) {
+    const entries = await environment.files.list(path);
+    if (switchOption(options, "json")) print(entries);
+    else for (const entry of entries) process.stdout.write(`${entry.name}${entry.isDirectory ? "/" : ""}\n`);
+  },
+  async rm(environment, path, options) {
+    await environment.files.remove(path, {
+      recursive: switchOption(options, "recursive"),
+      force: switchOption(options, "force"),
+    });
+  },
+  async mkdir(environment, path, options) {
+    await environment.files.mkdir(path, { recursive: switchOption(options, "parents") });
+  },
+  async stat(environment, path, options) {
+    const stat = await environment.files.stat(path);
+    if (switchOption(options, "json")) print({ path, ...stat });
+    else {process.stdout.write(
+        `${describe(stat)}\t${stat.size}\t${new Date(stat.modifiedAtMs).toISOString()}\t${path}\n`,
+      );}
+  },
+};
+
+/** The names of the operations, for the help. */
+export const FS_OPERATIONS: readonly string[] = Object.keys(OPERATIONS);
+
+/** Does an operation on each path; goes on after a failure and then returns 1. */
+export async function fs(name: string, paths: readonly string[], options: Options): Promise<number> {
+  const operation = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
+  if (!operation) throw new UsageError(`unknown operation '${name}': use one of ${FS_OPERATIONS.join(", ")}`);
+  if (paths.length === 0) throw new UsageError(`fs ${name} needs a path`);
+  if (name === "put" && paths.length > 1) throw new UsageError("fs put takes one path");
+  let failed = false;
+  try {
+    await using environment = await openEnvironment(options);
+    const { cwd = "/" } = await environment.info.get();
+    for (const path of paths) {
+      try {
+        await operation(environment, posix.resolve(cwd, path), options);
+      } catch (error) {
+        failed = true;
+        complain(`${path}: ${explain(error)}`);
+      }
+    }
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    complain(explain(error));
+    failed = true;
+  }
+  return failed ? ExitCode.failure : 0;
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+function describe(stat: FileStat): string {
+  const kind = stat.isDirectory ? "directory" : stat.isFile ? "file" : "special";
+  return stat.isSymlink ? `link to ${kind}` : kind;
+}

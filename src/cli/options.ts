@@ -1,0 +1,75 @@
+/** Option values as commands want them: cac hands over strings, numbers, booleans and lists as they come. */
+import process from "node:process";
+import { Environment } from "../environment.ts";
+import { UsageError } from "./exit.ts";
+
+/** Parsed options of a command. */
+export type Options = Readonly<Record<string, unknown>>;
+
+/** A text; undefined when the option is absent. @throws UsageError when it has no value or is given twice */
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[camelCase(name)];
+  if (value === undefined) return undefined;
+  if (typeof value === "string" || typeof value === "number") return String(value);
+  throw new UsageError(`--${name} takes one value`);
+}
+
+/** All values of an option that may be repeated. */
+export function listOption(options: Options, name: string): string[] {
+  const value = options[camelCase(name)];
+  if (value === undefined) return [];
+  return (Array.isArray(value) ? value : [value]).map((item) => {
+    if (typeof item === "string" || typeof item === "number") return String(item);
+    throw new UsageError(`--${name} takes a value`);
+  });
+}
+
+/** One of a few words. */
+export function wordOption<const T extends string>(
+  options: Options,
+  name: string,
+  words: readonly T[],
+  otherwise: T,
+): T {
+  const value = textOption(options, name);
+  if (value === undefined) return otherwise;
+  const word = words.find((each) => each === value);
+  if (word === undefined) throw new UsageError(`--${name} takes one of: ${words.join(", ")}`);
+  return word;
+}
+
+/** A whole number within bounds. */
+export function countOption(
+  options: Options,
+  name: string,
+  least: number,
+  most: number,
+  otherwise: number,
+): number {
+  const value = textOption(options, name);
+  if (value === undefined) return otherwise;
+  const count = Number(value);
+  if (!/^\d+$/.test(value) || count < least || count > most) {
+    throw new UsageError(
+      `invalid value '${value}' for '--${name}': a whole number from ${least} to ${most} is needed`,
+    );
+  }
+  return count;
+}
+
+/** A switch. */
+export function switchOption(options: Options, name: string): boolean {
+  return options[camelCase(name)] === true;
+}
+
+/** The environment that `--url` or EXEC_SERVER_URL names, or this machine. */
+export async function openEnvironment(options: Options, signal?: AbortSignal): Promise<Environment> {
+  const url = textOption(options, "url") ?? process.env["EXEC_SERVER_URL"];
+  if (url === undefined || url === "") return Environment.local();
+  if (!/^wss?:\/\//.test(url)) throw new UsageError(`--url must begin with ws:// or wss://`);
+  return await Environment.connect(url, { clientName: "exec-server-cli", ...(signal && { signal }) });
+}
+
+function camelCase(name: string): string {
+  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,178 @@
+/** One connection to a server, from the first packet to the end of the handshake. */
+import { WebSocket } from "ws";
+import { Buffer } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+import type * as v from "valibot";
+import type { EnvironmentInfoSchema } from "../protocol/environment.ts";
+import { ExecServerError } from "../protocol/error.ts";
+import { Initialize, Initialized } from "../protocol/initialize.ts";
+import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { clip } from "../protocol/quote.ts";
+import type { Caller } from "../rpc/caller.ts";
+import { type Channel, CloseCode, socketChannel } from "../rpc/channel.ts";
+import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
+import { createPending } from "../rpc/pending.ts";
+import { deferred } from "../runtime/deferred.ts";
+
+/** How to reach a server. */
+export interface ConnectOptions {
+  /** Bearer token, sent as `Authorization: Bearer …`. */
+  readonly token?: string;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+  /** What the server's log calls this client. Default `exec-server`. */
+  readonly clientName?: string;
+  /** Resume this session instead of opening one. */
+  readonly resumeSessionId?: string;
+  /** Limit for TCP, TLS and upgrade, in ms. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Limit for the handshake that follows, in ms. Default 10,000. */
+  readonly initializeTimeoutMs?: number;
+}
+
+/** A connection whose handshake is done. */
+export interface Connection extends Caller {
+  readonly sessionId: string;
+  /** What the server told of its machine. */
+  readonly info: v.InferOutput<typeof EnvironmentInfoSchema> | null | undefined;
+  /** The socket underneath. */
+  readonly channel: Channel;
+  /** Resolves with the reason when the connection has ended. */
+  readonly ended: Promise<ExecServerError>;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/** Default of {@link ConnectOptions.connectTimeoutMs} and `initializeTimeoutMs`. */
+export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+
+/** Called for each notification of the server, in order. */
+export type NotificationListener = (method: string, params: unknown) => void;
+
+/**
+ * Connects and does the handshake.
+ * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
+ */
+export async function connect(
+  url: string | URL,
+  options: ConnectOptions,
+  listener: NotificationListener,
+): Promise<Connection> {
+  const socket = await openSocket(url, options);
+  const pending = createPending();
+  const ended = deferred<ExecServerError>();
+  const channel = socketChannel(socket, {
+    message(text) {
+      try {
+        receive(text);
+      } catch (error) {
+        channel.close(
+          CloseCode.protocolViolation,
+          clip(error instanceof Error ? error.message : "").slice(0, 40),
+        );
+      }
+    },
+    closed(code, reason) {
+      const error = new ExecServerError(
+        "DISCONNECTED",
+        `the connection ended (${code}${reason && `: ${clip(reason)}`})`,
+      );
+      pending.fail(error);
+      ended.resolve(error);
+    },
+  });
+  const receive = (text: string | undefined) => {
+    const message = parseMessage(text ?? "");
+    switch (message.kind) {
+      case "notification":
+        return listener(message.method, message.params);
+      case "request":
+        return channel.send(
+          errorText(message.id, -32601, `this client does not implement \`${clip(message.method)}\``),
+        );
+      default:
+        pending.settle(message); // an answer to a request that was given up is dropped
+    }
+  };
+  const caller: Caller = {
+    call: (method, params, how) => pending.call((text) => channel.send(text), method, params, how),
+  };
+  const params = {
+    clientName: options.clientName ?? "exec-server",
+    resumeSessionId: options.resumeSessionId ?? null,
+  };
+  const limit = AbortSignal.timeout(options.initializeTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
+  try {
+    const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+    const opened = await caller.call(Initialize, params, { signal });
+    channel.send(notificationText(Initialized.name, {}));
+    return {
+      ...caller,
+      sessionId: opened.sessionId,
+      info: opened.environmentInfo,
+      channel,
+      ended: ended.promise,
+      async close() {
+        channel.close(CloseCode.normal, "");
+        await ended.promise;
+      },
+    };
+  } catch (error) {
+    channel.close(CloseCode.normal, "");
+    if (limit.aborted) {
+      throw new ExecServerError("TIMEOUT", `${at(url)} did not answer the handshake in time`);
+    }
+    throw error;
+  }
+}
+
+function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSocket> {
+  const { promise, resolve, reject } = deferred<WebSocket>();
+  options.signal?.throwIfAborted();
+  let socket: WebSocket;
+  try {
+    socket = new WebSocket(url, {
+      headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
+      handshakeTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      maxPayload: MAX_MESSAGE_BYTES,
+      perMessageDeflate: false,
+    });
+  } catch (error) {
+    throw new ExecServerError("CONNECT_FAILED", `cannot connect to ${at(url)}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  const abort = () => {
+    socket.terminate();
+    reject(options.signal?.reason);
+  };
+  options.signal?.addEventListener("abort", abort);
+  socket.once("open", () => resolve(socket));
+  socket.on("error", (error) => {
+    reject(
+      new ExecServerError("CONNECT_FAILED", `cannot connect to ${at(url)}: ${error.message}`, {
+        cause: error,
+      }),
+    );
+  });
+  socket.once("unexpected-response", (_request: unknown, response: IncomingMessage) => {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("end", () => {
+      const body = clip(Buffer.concat(chunks).toString().trim());
+      const text = `${at(url)} refused the connection: ${response.statusCode ?? 0}${body && ` ${body}`}`;
+      reject(new ExecServerError("CONNECT_FAILED", text));
+      socket.terminate();
+    });
+  });
+  return promise.finally(() => options.signal?.removeEventListener("abort", abort));
+}
+
+/** The URL without its query, which may hold a token. */
+function at(url: string | URL): string {
+  return clip(String(url).replace(/\?.*$/s, ""));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

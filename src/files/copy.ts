@@ -1,0 +1,100 @@
+/** Copies files, links and trees. */
+import type { BigIntStats } from "node:fs";
+import { chmod, lstat, readlink, realpath, stat, symlink } from "node:fs/promises";
+import { invalidRequest } from "../protocol/error.ts";
+import { failedWith } from "./attempt.ts";
+import { fileContent } from "./content.ts";
+import { entriesOf } from "./entries.ts";
+import { makeDirectories } from "./make_directory.ts";
+import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
+import { openRegular } from "./open_regular.ts";
+import { replaceFile } from "./replace_file.ts";
+
+const PERMISSIONS = 0o7777;
+
+/** How to copy. */
+export interface CopyOptions {
+  /** Directories are copied with what is in them. */
+  readonly recursive: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Copies a file with its mode, a link as a link, or a tree into place. An existing file is replaced as `replaceFile`
+ * does it; a tree is merged into an existing directory, and what is neither file, directory nor link in it is left out.
+ * @throws ExecServerError `INVALID_REQUEST` for a copy onto itself or into itself, for a directory without
+ * `recursive`, and for what is neither file, directory nor link; or the error of `node:fs`
+ */
+export async function copyPath(from: NativePath, to: NativePath, options: CopyOptions): Promise<void> {
+  const source = await lstat(from, { bigint: true });
+  if (source.isDirectory()) {
+    if (!options.recursive) {
+      throw invalidRequest("fs/copy requires recursive: true when sourcePath is a directory");
+    }
+    if (await isSameOrBelow(to, source)) {
+      throw invalidRequest("fs/copy cannot copy a directory to itself or one of its descendants");
+    }
+    await copyTree(from, to, options.signal);
+  } else if (source.isSymbolicLink()) await copyLink(from, to);
+  else if (source.isFile()) await copyFile(from, to, options.signal);
+  else throw invalidRequest("fs/copy only supports regular files, directories, and symlinks");
+}
+
+async function copyFile(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
+  const source = await openRegular(from, { access: "read", follow: false });
+  try {
+    const { dev, ino, mode } = await source.stat({ bigint: true });
+    const present = await existing(to);
+    // Also through links and hard links: opening the destination would empty the source.
+    if (present?.dev === dev && present.ino === ino) {
+      throw invalidRequest("fs/copy cannot copy a file to itself");
+    }
+    await replaceFile(to, fileContent(source), { follow: true, mode: Number(mode) & PERMISSIONS, signal });
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyLink(from: NativePath, to: NativePath): Promise<void> {
+  const target = await readlink(from, { encoding: "buffer" });
+  await symlink(fromRaw(toRaw(target)), to);
+}
+
+async function copyTree(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
+  const mode = (await stat(from)).mode & PERMISSIONS;
+  // The owner may enter until everything is in place; nobody may who may not enter the source.
+  const made = await makeDirectories(to, mode | 0o700);
+  for (const { rawName, kind } of await entriesOf(from)) {
+    signal?.throwIfAborted();
+    const source = childPath(from, rawName);
+    const destination = childPath(to, rawName);
+    if (kind === "directory") await copyTree(source, destination, signal);
+    else if (kind === "file") await copyFile(source, destination, signal);
+    else if (kind === "link") await copyLink(source, destination);
+  }
+  if (made && ((await stat(to)).mode & PERMISSIONS) !== mode) await chmod(to, mode);
+}
+
+/** Compares files, not paths: a bind mount has the same directory under another path. */
+async function isSameOrBelow(path: NativePath, directory: BigIntStats): Promise<boolean> {
+  let nearest = path;
+  while (await existing(nearest) === undefined && nearest !== "/") nearest = parentPath(nearest);
+  for (let at = toNative(await realpath(nearest, { encoding: "buffer" }));; at = parentPath(at)) {
+    const { dev, ino } = await stat(at, { bigint: true });
+    if (dev === directory.dev && ino === directory.ino) return true;
+    if (at === "/") return false;
+  }
+}
+
+function toNative(bytes: Buffer): NativePath {
+  return fromRaw(toRaw(bytes));
+}
+
+async function existing(path: NativePath): Promise<BigIntStats | undefined> {
+  try {
+    return await stat(path, { bigint: true });
+  } catch (error) {
+    if (failedWith(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,40 @@
+/** Facts about this machine. */
+import { homedir, tmpdir, userInfo } from "node:os";
+import { basename } from "node:path";
+import process from "node:process";
+import { VERSION } from "../version.ts";
+import type { EnvironmentInfo, Info } from "./trait.ts";
+
+/** What a server (or a local environment) of this build can do beyond the reference's basics. */
+export const CAPABILITIES: Readonly<Record<string, boolean>> = {
+  /** `process/closeStdin` exists. */
+  processCloseStdin: true,
+};
+
+/** This machine's facts, taken once. */
+export function localInfo(): Info {
+  const info = gather();
+  return { get: () => Promise.resolve(info) };
+}
+
+function gather(): EnvironmentInfo {
+  const path = loginShell();
+  return {
+    shell: { name: basename(path), path },
+    version: VERSION,
+    cwd: process.cwd(),
+    homeDirectory: homedir(),
+    tempDirectory: tmpdir(),
+    os: process.platform === "darwin" ? "macos" : process.platform === "win32" ? "windows" : process.platform,
+    capabilities: CAPABILITIES,
+  };
+}
+
+/** The account's shell (passwd entry), not the SHELL variable, which a parent may have changed. */
+function loginShell(): string {
+  try {
+    return userInfo().shell || "/bin/sh";
+  } catch {
+    return "/bin/sh"; // a user id without a passwd entry, as containers have
+  }
+}

@@ -1,0 +1,205 @@
+/** The {@link Process} that programs hold, made of a log and the controls, wherever the process is. */
+import { ExecServerError } from "../protocol/error.ts";
+import { deferred } from "../runtime/deferred.ts";
+import type { ProcessControl } from "./control.ts";
+import type { ExitStatus, OutputStream, Process, ProcessEvent } from "./trait.ts";
+
+/** Largest piece of standard input that travels in one message. */
+const STDIN_PIECE_BYTES = 512 * 1024;
+/** Writes that may be on their way at once: enough to hide the round trip. */
+const STDIN_WRITES_IN_FLIGHT = 8;
+
+/** Makes the handle. @param signal terminates the process when aborted */
+export function processHandle(control: ProcessControl, signal?: AbortSignal): Process {
+  const readers = new Set<Reader>();
+  let abandoned = false; // someone waits and nobody reads, or the last reader left: output is dropped
+  const { log } = control;
+
+  const settle = () => {
+    let seen = abandoned && readers.size === 0 ? log.lastSeq : Infinity;
+    for (const reader of readers) seen = Math.min(seen, reader.position);
+    if (seen !== Infinity) log.markDelivered(log.deliveredSeq + 1, seen);
+  };
+  log.subscribe(() => {
+    if (abandoned && log.room()) settle();
+  });
+
+  const read = (): Reader => {
+    const reader = createReader(control, settle, () => {
+      readers.delete(reader);
+      if (readers.size === 0) abandoned = true;
+      settle();
+    });
+    readers.add(reader);
+    return reader;
+  };
+
+  const stop = () => void control.terminate().catch(() => {});
+  if (signal?.aborted) stop();
+  else if (signal) {
+    signal.addEventListener("abort", stop, { once: true });
+    whenClosed(control).finally(() => signal.removeEventListener("abort", stop)).catch(() => {});
+  }
+
+  const streams = new Map<OutputStream, ReadableStream<Uint8Array>>();
+  const stream = (name: OutputStream) => {
+    const existing = streams.get(name);
+    if (existing) return existing;
+    const made = outputStream(read(), name);
+    streams.set(name, made);
+    return made;
+  };
+  let stdin: WritableStream<Uint8Array> | undefined;
+
+  return {
+    id: control.id,
+    events: () => ({ [Symbol.asyncIterator]: () => eventIterator(read()) }),
+    get stdout() {
+      return stream("stdout");
+    },
+    get stderr() {
+      return stream("stderr");
+    },
+    get stdin() {
+      return stdin ??= inputStream(control);
+    },
+    async wait(options = {}): Promise<ExitStatus> {
+      // Not at once: `const done = process.wait(); for await (const x of process.stdout)` must lose nothing.
+      setTimeout(() => {
+        if (readers.size === 0) abandoned = true;
+        settle();
+      }, 0);
+      await whenClosed(control, options.signal);
+      if (log.exitCode === undefined) {
+        throw new ExecServerError("DISCONNECTED", "the process's exit code was not received");
+      }
+      return { exitCode: log.exitCode };
+    },
+    signal: () => control.interrupt(),
+    terminate: () => control.terminate(),
+  };
+}
+
+/** A place in the log. */
+interface Reader {
+  readonly position: number;
+  next(): Promise<ProcessEvent | undefined>;
+  leave(): void;
+}
+
+function createReader(control: ProcessControl, moved: () => void, left: () => void): Reader {
+  const { log } = control;
+  let position = 0;
+  let gone = false;
+  return {
+    get position() {
+      return position;
+    },
+    async next() {
+      for (;;) {
+        if (gone) return undefined;
+        const event = log.next(position);
+        if (event) {
+          if (event.seq > position + 1) throw lost(position + 1, event.seq - 1);
+          // The reader may keep it: a copy of its own.
+          const kept = event.type === "output" ? { ...event, bytes: event.bytes.slice() } : event;
+          position = event.seq;
+          moved();
+          return kept;
+        }
+        if (log.failure) throw log.failure;
+        if (log.closed) return undefined;
+        await changed(control);
+      }
+    },
+    leave() {
+      if (gone) return;
+      gone = true;
+      left();
+    },
+  };
+}
+
+function lost(from: number, to: number): ExecServerError {
+  return new ExecServerError("OUTPUT_LOST", `the process's events ${from} to ${to} are no longer retained`);
+}
+
+function changed(control: ProcessControl, signal?: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = deferred<void>();
+  const unsubscribe = control.log.subscribe(() => resolve());
+  const abort = () => reject(signal?.reason);
+  if (signal?.aborted) abort();
+  else signal?.addEventListener("abort", abort);
+  return promise.finally(() => {
+    unsubscribe();
+    signal?.removeEventListener("abort", abort);
+  });
+}
+
+async function whenClosed(control: ProcessControl, signal?: AbortSignal): Promise<void> {
+  while (!control.log.closed) {
+    if (control.log.failure) throw control.log.failure;
+    await changed(control, signal);
+  }
+}
+
+function eventIterator(reader: Reader): AsyncIterator<ProcessEvent> {
+  return {
+    async next() {
+      const event = await reader.next();
+      return event ? { done: false, value: event } : { done: true, value: undefined };
+    },
+    return() {
+      reader.leave();
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  };
+}
+
+function outputStream(reader: Reader, name: OutputStream): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      for (;;) {
+        const event = await reader.next();
+        if (!event) return controller.close();
+        if (
+          event.type === "output" && (event.stream === name || event.stream === "pty" && name === "stdout")
+        ) {
+          return controller.enqueue(event.bytes);
+        }
+      }
+    },
+    cancel: () => reader.leave(),
+  }, { highWaterMark: 0 });
+}
+
+function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
+  const inFlight = new Set<Promise<void>>();
+  let failure: unknown;
+  let writes = 0;
+  const send = (bytes: Uint8Array) => {
+    const one = control.write(bytes, String(++writes)).then((status) => {
+      if (status !== "accepted") {
+        throw new ExecServerError("EPIPE", `the process takes no more input (${status})`);
+      }
+    }).catch((error: unknown) => {
+      failure ??= error;
+    }).finally(() => inFlight.delete(one));
+    inFlight.add(one);
+  };
+  return new WritableStream<Uint8Array>({
+    async write(chunk) {
+      for (let offset = 0; offset < chunk.length; offset += STDIN_PIECE_BYTES) {
+        while (inFlight.size >= STDIN_WRITES_IN_FLIGHT) await Promise.race(inFlight);
+        if (failure !== undefined) throw failure;
+        send(chunk.subarray(offset, offset + STDIN_PIECE_BYTES));
+      }
+    },
+    async close() {
+      await Promise.all(inFlight);
+      if (failure !== undefined) throw failure;
+      await control.closeStdin();
+    },
+    abort: () => control.closeStdin().then(() => {}),
+  });
+}

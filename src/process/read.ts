@@ -1,0 +1,82 @@
+/** `process/read`: a window of the log, now or when something happens. */
+import type { OutputLog } from "./output_log.ts";
+import type { ProcessEvent } from "./trait.ts";
+
+/** Where to read, how much, and how long to wait. */
+export interface ReadWindow {
+  /** Sequence number after which to begin. */
+  readonly afterSeq: number;
+  /** Stop before the chunk that would exceed it; the first chunk always fits. Undefined: all. */
+  readonly maxBytes?: number | undefined;
+  /** Milliseconds to wait when there is nothing to tell. */
+  readonly waitMs?: number | undefined;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A piece of output. */
+export type OutputEvent = Extract<ProcessEvent, { type: "output" }>;
+
+/** What was there. */
+export interface ReadResult<T> {
+  readonly chunks: readonly T[];
+  /** The next read begins after the number before this one. */
+  readonly nextSeq: number;
+}
+
+/**
+ * Reads at once when there is something new to tell, else waits.
+ * @param take makes of each chunk what the caller wants; the chunk's bytes are not valid after it
+ * @throws the signal's reason
+ */
+export async function readLog<T>(
+  log: OutputLog,
+  window: ReadWindow,
+  take: (chunk: OutputEvent) => T,
+): Promise<ReadResult<T>> {
+  if (!hasNews(log, window.afterSeq) && window.waitMs) {
+    await news(log, window.afterSeq, window.waitMs, window.signal);
+  }
+  const chunks: T[] = [];
+  let bytes = 0;
+  let lastTaken = 0;
+  for (let event = log.next(window.afterSeq); event !== undefined; event = log.next(event.seq)) {
+    if (event.type !== "output") continue;
+    bytes += event.bytes.length;
+    if (window.maxBytes !== undefined && bytes > window.maxBytes && chunks.length > 0) break;
+    chunks.push(take(event));
+    lastTaken = event.seq;
+  }
+  const isCut = window.maxBytes !== undefined && chunks.length > 0;
+  return { chunks, nextSeq: (isCut ? lastTaken : log.lastSeq) + 1 };
+}
+
+function hasNews(log: OutputLog, afterSeq: number): boolean {
+  return log.closed || log.lastSeq > afterSeq;
+}
+
+/** The longest wait a timer can hold (setTimeout takes 31 bits). */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+function news(
+  log: OutputLog,
+  afterSeq: number,
+  waitMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (end: () => void) => {
+      clearTimeout(timer);
+      unsubscribe();
+      signal?.removeEventListener("abort", abort);
+      end();
+    };
+    const abort = () => finish(() => reject(signal?.reason));
+    const unsubscribe = log.subscribe(() => {
+      if (hasNews(log, afterSeq)) finish(resolve);
+    });
+    const timer = setTimeout(() => finish(resolve), Math.min(waitMs, MAX_TIMER_MS));
+    if (signal?.aborted) abort();
+    else signal?.addEventListener("abort", abort);
+  });
+}

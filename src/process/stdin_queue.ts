@@ -1,0 +1,92 @@
+/** Bytes on their way to one child: in order, once for each `writeId`, bounded. */
+import { MAX_REMEMBERED_WRITE_IDS, STDIN_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { invalidRequest } from "../protocol/error.ts";
+import type { ByteSink } from "../runtime/child.ts";
+import type { WriteStatus } from "./control.ts";
+
+/** Writes that may wait for a child that does not read; a sender that ignores the missing answers is refused. */
+export const MAX_QUEUED_STDIN_WRITES = 1024;
+
+/** The queue in front of a child's standard input. */
+export interface StdinQueue {
+  /**
+   * Resolves `accepted` when less than 1 MiB is waiting, `stdinClosed` when the child does not take input any more.
+   * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes are already waiting
+   */
+  write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
+  /** End-of-file after what is queued. */
+  end(): WriteStatus;
+  /** The child is gone: forget what is queued. */
+  destroy(): void;
+}
+
+/** A queue in front of a pipe. */
+export function createStdinQueue(sink: ByteSink): StdinQueue {
+  const remembered = new Map<string, Promise<WriteStatus>>();
+  let queuedBytes = 0;
+  let queuedWrites = 0;
+  let state: "open" | "ending" | "closed" = "open";
+  let tail: Promise<void> = Promise.resolve();
+  let release: (() => void)[] = [];
+
+  const wakeSenders = () => {
+    const senders = release;
+    release = [];
+    for (const wake of senders) wake();
+  };
+
+  const push = (bytes: Uint8Array): Promise<WriteStatus> => {
+    queuedBytes += bytes.length;
+    queuedWrites++;
+    tail = tail.then(async () => {
+      try {
+        if (state !== "closed") await sink.write(bytes);
+      } catch {
+        state = "closed"; // EPIPE: the child closed its end; what follows has no reader
+      } finally {
+        queuedBytes -= bytes.length;
+        queuedWrites--;
+        if (queuedBytes < STDIN_HIGH_WATER_BYTES) wakeSenders();
+      }
+    });
+    if (queuedBytes < STDIN_HIGH_WATER_BYTES) return Promise.resolve("accepted");
+    return new Promise<void>((resolve) => release.push(resolve)).then(() =>
+      state === "closed" ? "stdinClosed" : "accepted"
+    );
+  };
+
+  return {
+    write(bytes, writeId) {
+      const before = remembered.get(writeId);
+      if (before) return before;
+      if (state !== "open") return Promise.resolve("stdinClosed");
+      if (queuedWrites >= MAX_QUEUED_STDIN_WRITES) {
+        throw invalidRequest(
+          `the process does not read its stdin: ${MAX_QUEUED_STDIN_WRITES} writes are waiting`,
+        );
+      }
+      const status = push(bytes);
+      remembered.set(writeId, status);
+      if (remembered.size > MAX_REMEMBERED_WRITE_IDS) {
+        for (const oldest of remembered.keys()) {
+          remembered.delete(oldest);
+          break;
+        }
+      }
+      return status;
+    },
+    end() {
+      if (state === "closed") return "stdinClosed";
+      if (state === "open") {
+        state = "ending";
+        tail = tail.then(() => sink.close());
+      }
+      return "accepted";
+    },
+    destroy() {
+      state = "closed";
+      sink.destroy();
+      wakeSenders();
+    },
+  };
+}

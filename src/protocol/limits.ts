@@ -1,0 +1,32 @@
+/** Every number of the wire that matters, in one place. Bytes and milliseconds unless the name says otherwise. */
+
+/** Largest message either side accepts: 64 MiB (what the reference client and server take). */
+export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+/** Messages above this leave in continuation frames: the reference client refuses frames above 16 MiB. */
+export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
+/** Nesting of a message, counted with the envelope (126 levels inside `params`). */
+export const MAX_JSON_DEPTH = 127;
+/** JSON values in one message. */
+export const MAX_JSON_VALUES = 262_144;
+/** How much of the peer's input an error text may quote, in characters. */
+export const MAX_QUOTED_CHARS = 200;
+/** Largest chunk of one `process/output` notification, before base64. */
+export const MAX_OUTPUT_CHUNK_BYTES = 64 * 1024;
+/** Largest file that `fs/readFile` answers in one message: 45 MiB become 60 MiB of base64. */
+export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
+/** Ordinary requests of one connection that are handled at the same time (`--concurrent-requests`). */
+export const DEFAULT_CONCURRENT_REQUESTS = 64;
+/** Requests of one connection that may wait for a place or for an event; more stop the reading of its socket. */
+export const MAX_WAITING_REQUESTS = 1024;
+/** Outgoing bytes that a connection may have waiting for its socket before it stops taking more work. */
+export const SOCKET_HIGH_WATER_BYTES = 1024 * 1024;
+/** Bytes that may wait for one child's standard input before its sender has to wait. */
+export const STDIN_HIGH_WATER_BYTES = 1024 * 1024;
+/** `writeId`s remembered for each process. */
+export const MAX_REMEMBERED_WRITE_IDS = 4096;
+/** `fs/walk`: deepest `maxDepth`. */
+export const MAX_WALK_DEPTH = 64;
+/** `fs/walk`: largest `maxDirectories`. */
+export const MAX_WALK_DIRECTORIES = 10_000;
+/** `fs/walk`: largest `maxEntries`. */
+export const MAX_WALK_ENTRIES = 50_000;

@@ -1,0 +1,125 @@
+/** `process/*` (protocol reference, section 10). */
+import * as v from "valibot";
+import { method, type Notification } from "./method.ts";
+import { sandbox } from "./sandbox.ts";
+import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, variant } from "./schema.ts";
+
+/** Which of the server's own variables a child inherits, before `env` is laid on top. */
+const envPolicy = struct("ExecEnvPolicy", {
+  inherit: variant(["core", "all", "none"]),
+  ignoreDefaultExcludes: flag(),
+  exclude: list(text()),
+  set: map(text()),
+  includeOnly: list(text()),
+});
+
+/** Where a piece of output came from. */
+export const OutputStream = v.picklist(["stdout", "stderr", "pty"]);
+
+const chunk = v.object({ seq: v.number(), stream: OutputStream, chunk: base64() });
+const empty = v.object({});
+
+/** Starts a program; the client chooses the id. */
+export const ProcessStart = method(
+  "process/start",
+  "exec",
+  "WireExecParams",
+  struct("WireExecParams", {
+    processId: text(),
+    argv: list(text()),
+    cwd: pathUri(),
+    env: map(text()),
+    tty: flag(),
+    pipeStdin: v.optional(flag(), false),
+    arg0: maybe(text()),
+    envPolicy: maybe(envPolicy),
+    sandbox: sandbox(),
+    enforceManagedNetwork: v.optional(flag(), false),
+    managedNetwork: maybe(v.unknown()),
+    networkProxy: maybe(v.unknown()),
+    shellSnapshot: maybe(v.unknown()),
+    metadata: maybe(struct("ExecMetadata", { threadId: maybe(text()), toolCallId: maybe(text()) })),
+  }),
+  v.object({ processId: v.string(), sandboxType: v.nullish(v.string()) }),
+);
+
+/** Retained output after a sequence number; may wait for more. */
+export const ProcessRead = method(
+  "process/read",
+  "exec",
+  "ReadParams",
+  struct("ReadParams", {
+    processId: text(),
+    afterSeq: maybe(unsigned()),
+    maxBytes: maybe(unsigned("usize")),
+    waitMs: maybe(unsigned()),
+  }),
+  v.object({
+    chunks: v.array(chunk),
+    nextSeq: v.number(),
+    exited: v.boolean(),
+    exitCode: v.nullable(v.number()),
+    closed: v.boolean(),
+    failure: v.nullable(v.string()),
+    sandboxDenied: v.optional(v.boolean(), false),
+  }),
+);
+
+/** Bytes for a child's standard input; the same `writeId` is written once. */
+export const ProcessWrite = method(
+  "process/write",
+  "exec",
+  "WriteParams",
+  struct("WriteParams", { processId: text(), chunk: base64(), writeId: text() }),
+  v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
+);
+
+/** Ends a child's standard input after what was written before. Added to the reference's wire. */
+export const ProcessCloseStdin = method(
+  "process/closeStdin",
+  "exec",
+  "CloseStdinParams",
+  struct("CloseStdinParams", { processId: text() }),
+  v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
+);
+
+/** A signal to the process group. */
+export const ProcessSignal = method(
+  "process/signal",
+  "exec",
+  "SignalParams",
+  struct("SignalParams", { processId: text(), signal: variant(["interrupt"]) }),
+  empty,
+);
+
+/** SIGKILL to the process group. */
+export const ProcessTerminate = method(
+  "process/terminate",
+  "exec",
+  "TerminateParams",
+  struct("TerminateParams", { processId: text() }),
+  v.object({ running: v.boolean() }),
+);
+
+/** A piece of output. */
+export const ProcessOutput = {
+  name: "process/output",
+  params: v.object({ processId: v.string(), seq: v.number(), stream: OutputStream, chunk: base64() }),
+} satisfies Notification;
+
+/** The leader has exited. */
+export const ProcessExited = {
+  name: "process/exited",
+  params: v.object({
+    processId: v.string(),
+    seq: v.number(),
+    exitCode: v.number(),
+    sandboxDenied: v.optional(v.boolean(), false),
+  }),
+} satisfies Notification;
+
+/** Nothing more will come from this process. */
+export const ProcessClosed = {
+  name: "process/closed",
+  params: v.object({ processId: v.string(), seq: v.number() }),
+} satisfies Notification;

@@ -1,0 +1,94 @@
+/**
+ * The vocabulary that the methods' schemas are written in: valibot schemas whose messages read like those of the
+ * reference server (`missing field `cwd``, `invalid type: null, expected a string`).
+ */
+import * as v from "valibot";
+import { parsePathUri } from "./path_uri.ts";
+import { clip } from "./quote.ts";
+
+/** `invalid type: string "x", expected u64`. */
+export function invalidType(input: unknown, expected: string): string {
+  return `invalid type: ${describe(input)}, expected ${expected}`;
+}
+
+function describe(input: unknown): string {
+  if (input === null || input === undefined) return "null";
+  if (typeof input === "boolean") return `boolean \`${input}\``;
+  if (typeof input === "string") return `string ${JSON.stringify(clip(input))}`;
+  if (Array.isArray(input)) return "sequence";
+  return typeof input === "object" ? "map" : "number";
+}
+
+const typeMessage = (expected: string) => (issue: { input: unknown }): string =>
+  invalidType(issue.input, expected);
+
+/** A string. */
+export const text = () => v.string(typeMessage("a string"));
+/** A boolean. */
+export const flag = () => v.boolean(typeMessage("a boolean"));
+/** A whole number from 0 to 2^53-1. */
+export const unsigned = (expected: "u64" | "usize" | "u32" = "u64") =>
+  v.pipe(
+    v.number(typeMessage(expected)),
+    v.check((n) => Number.isInteger(n) && n >= 0, "invalid number"),
+  );
+/** A list. */
+export const list = <T extends v.GenericSchema>(item: T) => v.array(item, typeMessage("a sequence"));
+/** An object with string keys, all values of one kind. */
+export const map = <T extends v.GenericSchema>(value: T) => v.record(text(), value, typeMessage("a map"));
+/** Absent, null or a value. */
+export const maybe = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
+/** Bytes as standard base64 with padding (RFC 4648, section 4); parsed to a `Uint8Array`. */
+export const base64 = () =>
+  v.pipe(
+    text(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const problem = base64Problem(dataset.value);
+      if (problem === undefined) return new Uint8Array(Buffer.from(dataset.value, "base64"));
+      addIssue({ message: problem });
+      return NEVER;
+    }),
+  );
+
+/** An object with named members; unknown members are ignored, the first missing one is named. */
+export function struct<T extends v.ObjectEntries>(name: string, entries: T) {
+  return v.object(entries, (issue) => {
+    const key = issue.path?.at(-1)?.key;
+    const missing = issue.input === undefined && typeof key === "string" &&
+      issue.expected === JSON.stringify(key);
+    return missing ? `missing field \`${key}\`` : invalidType(issue.input, `struct ${name}`);
+  });
+}
+
+/** One of a few words. */
+export function variant<const T extends readonly string[]>(words: T) {
+  const expected = words.length === 1
+    ? `\`${words[0]}\``
+    : `one of ${words.map((word) => `\`${word}\``).join(", ")}`;
+  return v.picklist(
+    words,
+    (issue) =>
+      typeof issue.input === "string"
+        ? `unknown variant \`${clip(issue.input)}\`, expected ${expected}`
+        : invalidType(issue.input, "string or map"),
+  );
+}
+
+/** A `file:` URI (protocol reference, section 8), parsed to a normal `URL`. */
+export const pathUri = () =>
+  v.pipe(
+    text(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = parsePathUri(dataset.value);
+      if (typeof parsed !== "string") return parsed;
+      addIssue({ message: parsed });
+      return NEVER;
+    }),
+  );
+
+/** Why a text is not base64, in the reference server's words; undefined when it is. */
+export function base64Problem(value: string): string | undefined {
+  const bad = /[^A-Za-z0-9+/]/.exec(value.endsWith("=") ? value.replace(/={1,2}$/, "") : value);
+  if (bad) return `Invalid symbol ${value.codePointAt(bad.index)}, offset ${bad.index}.`;
+  return value.length % 4 === 0 ? undefined : "Invalid padding";
+}

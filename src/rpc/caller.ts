@@ -1,0 +1,21 @@
+import type * as v from "valibot";
+import type { Method } from "../protocol/method.ts";
+
+/** Options of one request. */
+export interface CallOptions {
+  /** Gives up waiting for the answer. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Something that sends requests to a server: what the remote implementations are built on. */
+export interface Caller {
+  /**
+   * Sends a request and resolves with its decoded result.
+   * @throws ExecServerError the server's error, `DISCONNECTED`, or `PROTOCOL_VIOLATION` when the result does not parse
+   */
+  call<P extends v.GenericSchema, R extends v.GenericSchema>(
+    method: Method<P, R>,
+    params: v.InferInput<P>,
+    options?: CallOptions,
+  ): Promise<v.InferOutput<R>>;
+}

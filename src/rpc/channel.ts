@@ -1,0 +1,117 @@
+/** One WebSocket as a channel of text messages with backpressure, for both ends of the wire. */
+import type { WebSocket } from "ws";
+import { MAX_FRAME_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+
+/** Close codes that this project sends (RFC 6455, section 7.4; 4000 and above are ours). */
+export const CloseCode = {
+  normal: 1000,
+  goingAway: 1001,
+  protocolViolation: 1008,
+  tooBig: 1009,
+  overloaded: 1013,
+} as const;
+
+/** What a channel tells its owner. */
+export interface ChannelEvents {
+  /** A message; undefined when it was not valid UTF-8. */
+  message(text: string | undefined): void;
+  /** The connection is gone; called once. */
+  closed(code: number, reason: string): void;
+}
+
+/** A connection that carries text messages. */
+export interface Channel {
+  /** Hands a message to the socket; dropped when the connection is gone. */
+  send(text: string): void;
+  /** True while more than 1 MiB waits for the socket: stop producing until {@link onDrain}. */
+  readonly congested: boolean;
+  /** True while so much waits that even small answers must stop: the peer asks and does not read. */
+  readonly flooded: boolean;
+  /** Calls back once, when the socket has room again (not when it closes). */
+  onDrain(action: () => void): void;
+  /** Stops and resumes the reading of the socket, so that TCP holds back the peer. */
+  pause(): void;
+  resume(): void;
+  /** Sends a close frame, and cuts the connection if the peer does not answer it. */
+  close(code: number, reason: string): void;
+}
+
+/** Outgoing bytes at which a peer is not listened to any more. */
+const FLOOD_BYTES = 8 * SOCKET_HIGH_WATER_BYTES;
+/** How long a peer may take to answer a close frame, in ms. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** Wraps an open WebSocket. */
+export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel {
+  let backlog = 0;
+  let drainers: (() => void)[] = [];
+  let open = true;
+
+  const sent = (bytes: number) => {
+    backlog -= bytes;
+    if (backlog >= SOCKET_HIGH_WATER_BYTES || drainers.length === 0 || !open) return;
+    const actions = drainers;
+    drainers = [];
+    for (const action of actions) action();
+  };
+
+  const send = (data: string | Buffer, bytes: number, fin: boolean) => {
+    backlog += bytes;
+    socket.send(data, { binary: false, fin }, () => sent(bytes));
+  };
+
+  socket.binaryType = "nodebuffer";
+  socket.on("message", (data, isBinary) => {
+    if (!open) return;
+    events.message(decode(data, isBinary));
+  });
+  socket.on("error", () => {}); // always followed by `close`; without a listener it would end the program
+  socket.on("close", (code, reason) => {
+    if (!open) return;
+    open = false;
+    drainers = [];
+    events.closed(code, reason.toString());
+  });
+
+  return {
+    send(text) {
+      if (!open || socket.readyState !== socket.OPEN) return;
+      // The cheap test first: a character is at most three bytes of UTF-8.
+      if (text.length * 3 <= MAX_FRAME_BYTES) return send(text, text.length, true);
+      const bytes = Buffer.from(text);
+      for (let offset = 0; offset < bytes.length; offset += MAX_FRAME_BYTES) {
+        const piece = bytes.subarray(offset, offset + MAX_FRAME_BYTES);
+        send(piece, piece.length, offset + MAX_FRAME_BYTES >= bytes.length);
+      }
+    },
+    get congested() {
+      return backlog >= SOCKET_HIGH_WATER_BYTES;
+    },
+    get flooded() {
+      return backlog >= FLOOD_BYTES;
+    },
+    onDrain: (action) => void drainers.push(action),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    close(code, reason) {
+      if (socket.isPaused) socket.resume(); // the peer's close frame must be read
+      socket.close(code, reason);
+      const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
+      socket.once("close", () => clearTimeout(timer));
+    },
+  };
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Text frames were checked by the WebSocket library; binary frames may carry JSON too and are checked here. */
+function decode(data: unknown, isBinary: boolean): string | undefined {
+  const bytes = Array.isArray(data) ? Buffer.concat(data) : data;
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  if (!isBinary) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

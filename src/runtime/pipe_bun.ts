@@ -1,0 +1,111 @@
+/** Anonymous pipes under Bun: its own spawn gives children sockets, on which `echo x > /dev/stderr` fails (ENXIO). */
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { bun, libc, ptr } from "./bun.ts";
+import type { ByteSink, ByteSource } from "./child.ts";
+
+const O_CLOEXEC = 0o2000000; // Linux, all architectures that Bun has (fcntl.h)
+const O_WRONLY_NONBLOCK = 0o1 | 0o4000;
+const F_SETFL = 4;
+const POLLIN = 1;
+const ABANDON_READ_BYTES = 64 * 1024;
+
+/** A pipe whose ends are not inherited by accident. @throws an error with code EMFILE when there is no room for it */
+export function openPipe(): { readEnd: number; writeEnd: number } {
+  const fds = new Int32Array(2);
+  if (libc.pipe2(ptr(fds), O_CLOEXEC) !== 0) {
+    throw Object.assign(new Error("pipe2 failed: too many open files"), { code: "EMFILE" });
+  }
+  const [readEnd, writeEnd] = fds;
+  if (readEnd === undefined || writeEnd === undefined) {
+    throw new Error("unreachable: two descriptors were made");
+  }
+  return { readEnd, writeEnd };
+}
+
+/** Reads a pipe's read end; owns the descriptor. */
+export function pipeSource(fd: number): ByteSource {
+  const reader = bun.file(fd).stream().getReader();
+  const pollfd = new Int32Array([fd, POLLIN]);
+  let open = true;
+  let waiting = false;
+  const close = () => {
+    if (!open) return;
+    open = false;
+    reader.cancel().catch(() => {});
+    closeSync(fd);
+  };
+  return {
+    async read() {
+      if (!open) return null;
+      waiting = true;
+      try {
+        const { done, value } = await reader.read();
+        if (!done && value !== undefined) return value;
+      } finally {
+        waiting = false;
+      }
+      close();
+      return null;
+    },
+    mayHaveMore() {
+      if (!open) return false;
+      pollfd[1] = POLLIN;
+      return !waiting || libc.poll(ptr(pollfd), 1, 0) !== 0;
+    },
+    close,
+  };
+}
+
+/** Writes a pipe's write end; owns the descriptor. */
+export function pipeSink(fd: number): ByteSink {
+  libc.fcntl(fd, F_SETFL, O_WRONLY_NONBLOCK);
+  const sink = bun.file(fd).writer(); // has a duplicate of the descriptor, which end() closes
+  let open = true;
+  let writing = false;
+  const close = () => {
+    if (!open) return;
+    open = false;
+    Promise.resolve(sink.end()).catch(() => {}); // EPIPE: nobody reads any more, which is fine at the end
+    if (writing) abandon(fd, () => writing).finally(() => closeSync(fd));
+    else closeSync(fd);
+  };
+  return {
+    async write(bytes) {
+      if (!open) throw Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
+      writing = true;
+      try {
+        const written = sink.write(bytes);
+        if (typeof written !== "number") await written;
+        const flushed = sink.flush();
+        if (typeof flushed !== "number") await flushed;
+      } finally {
+        writing = false;
+      }
+    },
+    close,
+    destroy: close,
+  };
+}
+
+/**
+ * Ends a write that waits for a reader who never reads, such as a descendant that outlived a killed process: reads
+ * the pipe empty ourselves, through a read end of our own, until the kernel has taken all of it.
+ */
+async function abandon(fd: number, writing: () => boolean): Promise<void> {
+  const scratch = new Uint8Array(ABANDON_READ_BYTES);
+  let readEnd: number;
+  try {
+    readEnd = openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return; // no /proc: the descriptor stays until its reader ends
+  }
+  while (writing()) {
+    try {
+      readSync(readEnd, scratch);
+    } catch {
+      // EAGAIN: empty just now
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  closeSync(readEnd);
+}

@@ -1,0 +1,49 @@
+/** Children under Bun (the compiled executable): `Bun.spawn` with our own pipes. */
+import { closeSync } from "node:fs";
+import { constants } from "node:os";
+import { bun } from "./bun.ts";
+import type { Child, ChildExit, SpawnOptions } from "./child.ts";
+import { openPipe, pipeSink, pipeSource } from "./pipe_bun.ts";
+
+const SIGNALS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
+
+/** Starts a child. @throws an error with a POSIX code */
+export function spawnBun(options: SpawnOptions): Child {
+  const opened: number[] = [];
+  const pipe = () => {
+    const made = openPipe();
+    opened.push(made.readEnd, made.writeEnd);
+    return made;
+  };
+  try {
+    const input = options.stdin ? pipe() : undefined;
+    const output = pipe();
+    const errors = pipe();
+    const child = bun.spawn({
+      cmd: [options.file, ...options.argv.slice(1)],
+      argv0: options.argv[0] ?? options.file,
+      cwd: options.cwd,
+      env: { ...options.env },
+      detached: true, // setsid(2): a session and a process group of its own
+      stdio: [input?.readEnd ?? "ignore", output.writeEnd, errors.writeEnd],
+    });
+    // The child has its copies; ours would keep the pipes from ever ending.
+    closeSync(output.writeEnd);
+    closeSync(errors.writeEnd);
+    if (input) closeSync(input.readEnd);
+    return {
+      pid: child.pid,
+      stdin: input ? pipeSink(input.writeEnd) : null,
+      stdout: pipeSource(output.readEnd),
+      stderr: pipeSource(errors.readEnd),
+      exited: child.exited.then((): ChildExit =>
+        child.signalCode === null
+          ? { code: child.exitCode, signal: null }
+          : { code: null, signal: SIGNALS.get(child.signalCode) ?? 0 }
+      ),
+    };
+  } catch (error) {
+    for (const fd of opened) closeSync(fd);
+    throw error;
+  }
+}

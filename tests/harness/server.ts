@@ -1,0 +1,188 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { atExit } from "./at_exit.ts";
+import { tempDirIn } from "./temp.ts";
+import { type ConnectOptions, connectWire, type WireClient } from "./wire_client.ts";
+
+const START_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 5_000;
+const DEFAULT_BIN = fileURLToPath(new URL("../../dist/exec-server", import.meta.url));
+
+/** True when the program under test is the original `codex exec-server` instead of ours. */
+export const isCodex: boolean = process.env["EXEC_SERVER_KIND"] === "codex";
+
+/** How a process ended. */
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+/** How a process ended, and everything that it printed. */
+export interface Ended extends Exit {
+  stdout: string;
+  stderr: string;
+}
+
+/** What to start the program with. */
+export interface ServerOptions {
+  /** Arguments after `serve`; `--listen ws://127.0.0.1:0` is added unless they hold a `--listen`. */
+  args?: string[];
+  /** Added to the test's own environment; `undefined` removes a variable. */
+  env?: Record<string, string | undefined>;
+  cwd?: string;
+}
+
+/** A running server. */
+export interface TestServer {
+  url: string;
+  pid: number;
+  process: ChildProcessByStdio<null, Readable, Readable>;
+  stdout(): string;
+  stderr(): string;
+  /** Opens a connection of its own; see {@link connectWire}. */
+  connect(options?: ConnectOptions): Promise<WireClient>;
+  /** Sends `signal` (SIGTERM), after five seconds SIGKILL to the whole group, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
+  exited: Promise<Exit>;
+}
+
+/** Starts the program of EXEC_SERVER_BIN and resolves when it has printed its URL. */
+export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
+  const started = launch(options, ["--listen", "ws://127.0.0.1:0"]);
+  const url = await started.firstLine();
+  const { child, pid, exited } = started;
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<Exit> => {
+    send(pid, signal);
+    const timer = setTimeout(() => send(-pid, "SIGKILL"), STOP_LIMIT_MS);
+    const exit = await exited;
+    clearTimeout(timer);
+    send(-pid, "SIGKILL"); // what the server left in its own group
+    return exit;
+  };
+  return {
+    url,
+    pid,
+    process: child,
+    stdout: started.stdout,
+    stderr: started.stderr,
+    connect: (o) => connectWire(url, o),
+    stop,
+    exited,
+  };
+}
+
+/** Runs the program with exactly these arguments until it ends by itself (for refused arguments). */
+export function runServer(options: ServerOptions): Promise<Ended> {
+  return launch(options, []).ended();
+}
+
+function launch(options: ServerOptions, defaultListen: string[]) {
+  const [program = DEFAULT_BIN, ...before] = (process.env["EXEC_SERVER_BIN"] ?? DEFAULT_BIN).split(" ")
+    .filter(Boolean);
+  const args = options.args ?? [];
+  const listens = args.some((a) => a === "--listen" || a.startsWith("--listen="));
+  const argv = [...before, isCodex ? "exec-server" : "serve", ...args, ...(listens ? [] : defaultListen)];
+  const child = spawn(program, argv, {
+    cwd: options.cwd,
+    detached: true,
+    env: { ...process.env, ...(isCodex ? { CODEX_HOME: codexHome() } : {}), ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const pid = child.pid ?? 0;
+  if (pid > 0) register(pid, child);
+  let out = "", err = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => out += text);
+  child.stderr.setEncoding("utf8").on("data", (text: string) => err += text);
+  const failed = new Promise<never>((_, reject) => child.once("error", reject));
+  failed.catch(() => {}); // reported by whoever waits for the program
+  const when = (event: "exit" | "close") =>
+    Promise.race([
+      failed,
+      new Promise<Exit>((ok) => child.once(event, (code, signal) => ok({ code, signal }))),
+    ]);
+  const exited = when("exit");
+  const closed = when("close");
+  exited.catch(() => {});
+  closed.catch(() => {});
+
+  const limit = <T>(what: string, ended: Promise<T>): Promise<T> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`${program} ${argv.join(" ")}: ${what} took too long\n${err}`)),
+        START_LIMIT_MS,
+      );
+    });
+    return Promise.race([ended, late]).catch((error: unknown) => {
+      if (pid > 0) send(-pid, "SIGKILL");
+      throw error;
+    }).finally(() => clearTimeout(timer));
+  };
+  return {
+    child,
+    pid,
+    exited,
+    stdout: () => out,
+    stderr: () => err,
+    ended: () => limit("the end", closed.then((exit): Ended => ({ ...exit, stdout: out, stderr: err }))),
+    firstLine: () => {
+      const line = new Promise<string>((ok) => {
+        child.stdout.on("data", function look() {
+          const end = out.indexOf("\n");
+          if (end < 0) return;
+          child.stdout.off("data", look);
+          ok(out.slice(0, end));
+        });
+      });
+      const ended = closed.then((exit): never => {
+        throw new Error(`${program} ended before it printed a URL: ${JSON.stringify(exit)}\n${out}${err}`);
+      });
+      return limit("the URL", Promise.race([line, ended]));
+    },
+  };
+}
+
+/** The original refuses helper programs below TMPDIR, so its home lies beside it. */
+function codexHome(): string {
+  return tempDirIn("/var/tmp");
+}
+
+const running = new Set<number>();
+
+function register(pid: number, child: { once(event: "exit", listener: () => void): unknown }): void {
+  if (running.size === 0) atExit(killAll);
+  running.add(pid);
+  child.once("exit", () => running.delete(pid));
+}
+
+/** The last resort, in the exit handler: nothing asynchronous runs any more, so look at /proc until they are dead. */
+function killAll(): void {
+  const until = Date.now() + STOP_LIMIT_MS;
+  for (const pid of running) send(-pid, "SIGKILL");
+  for (const pid of running) {
+    while (isAlive(pid) && Date.now() < until) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+  running.clear();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.charAt(stat.lastIndexOf(")") + 2) !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // already gone
+  }
+}
