@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { method, type Notification } from "./method.ts";
 import { sandbox } from "./sandbox.ts";
-import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, variant } from "./schema.ts";
+import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, uuid, variant } from "./schema.ts";
 
 /** Which of the server's own variables a child inherits, before `env` is laid on top. */
 const envPolicy = struct("ExecEnvPolicy", {
@@ -38,7 +38,7 @@ export const ProcessStart = method(
     managedNetwork: maybe(v.unknown()),
     networkProxy: maybe(v.unknown()),
     shellSnapshot: maybe(v.unknown()),
-    metadata: maybe(struct("ExecMetadata", { threadId: maybe(text()), toolCallId: maybe(text()) })),
+    metadata: maybe(struct("ExecMetadata", { threadId: maybe(uuid()), toolCallId: maybe(text()) })),
   }),
   v.object({ processId: v.string(), sandboxType: v.nullish(v.string()) }),
 );

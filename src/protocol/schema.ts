@@ -2,6 +2,7 @@
  * The vocabulary that the methods' schemas are written in: valibot schemas whose messages read like those of the
  * reference server (`missing field `cwd``, `invalid type: null, expected a string`).
  */
+import { validate } from "@std/uuid";
 import * as v from "valibot";
 import { parsePathUri } from "./path_uri.ts";
 import { clip } from "./quote.ts";
@@ -47,6 +48,20 @@ export const base64 = () =>
       if (problem === undefined) return new Uint8Array(Buffer.from(dataset.value, "base64"));
       addIssue({ message: problem });
       return NEVER;
+    }),
+  );
+
+/** A UUID in its usual form (RFC 9562). */
+export const uuid = () =>
+  v.pipe(
+    text(),
+    v.check(validate, (issue) => {
+      const bad = /[^0-9a-fA-F-]/.exec(issue.input);
+      return bad
+        ? `invalid character: expected an optional prefix of \`urn:uuid:\` followed by [0-9a-fA-F-], found \`${
+          String.fromCodePoint(issue.input.codePointAt(bad.index) ?? 0)
+        }\` at ${bad.index + 1}`
+        : "invalid UUID";
     }),
   );
 

@@ -160,7 +160,9 @@ function headersOf(refusal: Refusal): Record<string, string> {
 }
 
 function rawResponse(refusal: Refusal): string {
-  const headers = Object.entries(headersOf(refusal)).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const headers = Object.entries({ ...headersOf(refusal), date: new Date().toUTCString() }).map((
+    [name, value],
+  ) => `${name}: ${value}\r\n`).join("");
   return `HTTP/1.1 ${refusal.status} ${refusal.reason}\r\n${headers}\r\n${refusal.body ?? ""}`;
 }
 
