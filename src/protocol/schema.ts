@@ -55,7 +55,7 @@ export const base64 = () =>
 export const uuid = () =>
   v.pipe(
     text(),
-    v.check(validate, (issue) => {
+    v.check((value: string) => validate(value), (issue) => {
       const bad = /[^0-9a-fA-F-]/.exec(issue.input);
       return bad
         ? `invalid character: expected an optional prefix of \`urn:uuid:\` followed by [0-9a-fA-F-], found \`${

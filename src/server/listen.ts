@@ -118,7 +118,7 @@ interface Refusal {
 /** Why a request is not an upgrade that we take; the order of the checks is the wire's. */
 function refuse(request: IncomingMessage): Refusal | undefined {
   if (request.headers.origin !== undefined) return { status: 403, reason: "Forbidden" };
-  const path = new URL(request.url ?? "/", "http://host").pathname;
+  const [path] = (request.url ?? "/").split("?"); // not `new URL`: it throws on `//`
   const method = request.method ?? "GET";
   if (path === "/readyz") {
     return method === "GET" || method === "HEAD"
