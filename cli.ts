@@ -17,6 +17,12 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
     "Requests of one connection that run at the same time (default: 64)",
   )
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
+  .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
+  .option("--no-take-over", "Refuse to resume a session that another connection has")
+  .option("--retained-output <size>", "Undelivered output kept for a process while nobody is attached (default: 256M)")
+  .option("--server-retained-output <size>", "The same for all processes together (default: 2G)")
+  .option("--when-full <what>", "wait: hold the process back; drop-oldest: lose output and say so (default: wait)")
+  .option("--spill-dir <dir>", "Where output goes that has no room in memory (default: the directory for temporary files)")
   .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")

@@ -10,6 +10,7 @@ import { remoteInfo } from "./info/remote.ts";
 import type { Info } from "./info/trait.ts";
 import { processHandle } from "./process/handle.ts";
 import { createLocalProcesses, type LocalProcess } from "./process/local.ts";
+import { memoryRetention } from "./process/retention.ts";
 import { remoteProcesses } from "./process/remote.ts";
 import { ExecServerError } from "./protocol/error.ts";
 import type { Caller } from "./rpc/caller.ts";
@@ -45,7 +46,7 @@ export const Environment = {
    * ```
    */
   local(): Environment {
-    const processes = createLocalProcesses();
+    const processes = createLocalProcesses(memoryRetention());
     const closed = async () => await processes.dispose();
     return {
       info: localInfo(),

@@ -57,6 +57,16 @@ export function countOption(
   return count;
 }
 
+/** A size in bytes; K, M and G stand for 2^10, 2^20 and 2^30. At least 1M: a pipe must fit into it several times. */
+export function sizeOption(options: Options, name: string, otherwise: number): number {
+  const value = textOption(options, name);
+  if (value === undefined) return otherwise;
+  const match = /^(\d{1,12})([KMG]?)$/i.exec(value);
+  const bytes = Number(match?.[1]) * 1024 ** " KMG".indexOf((match?.[2] || " ").toUpperCase());
+  if (!match || bytes < 1024 ** 2) throw new UsageError(`invalid value '${value}' for '--${name}': a size from 1M is needed`);
+  return bytes;
+}
+
 /** A switch. */
 export function switchOption(options: Options, name: string): boolean {
   return options[camelCase(name)] === true;

@@ -4,7 +4,14 @@ import { listen, parseListen } from "../server/listen.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
 import { ExitCode, UsageError } from "./exit.ts";
-import { countOption, type Options, textOption, wordOption } from "./options.ts";
+import { countOption, type Options, sizeOption, textOption, wordOption } from "./options.ts";
+
+/** The longest time that a timer can hold, in seconds (setTimeout takes 31 bits of ms). */
+const MAX_SECONDS = 2_147_483;
+
+function secondsOption(options: Options, name: string, otherwiseMs: number): number {
+  return 1000 * countOption(options, name, 1, MAX_SECONDS, otherwiseMs / 1000);
+}
 
 /** Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. */
 export async function serve(options: Options): Promise<number> {
@@ -15,6 +22,7 @@ export async function serve(options: Options): Promise<number> {
     wordOption(options, "log-level", LOG_LEVELS, "warn"),
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
   );
+  const { retention } = DEFAULT_SERVER_OPTIONS;
   const server = await createServer({
     concurrentRequests: countOption(
       options,
@@ -23,8 +31,15 @@ export async function serve(options: Options): Promise<number> {
       65_536,
       DEFAULT_SERVER_OPTIONS.concurrentRequests,
     ),
-    sessionTtlMs: 1000 *
-      countOption(options, "session-ttl", 1, 7 * 86_400, DEFAULT_SERVER_OPTIONS.sessionTtlMs / 1000),
+    sessionTtlMs: secondsOption(options, "session-ttl", DEFAULT_SERVER_OPTIONS.sessionTtlMs),
+    maxSessionTtlMs: secondsOption(options, "max-session-ttl", DEFAULT_SERVER_OPTIONS.maxSessionTtlMs),
+    takeOver: options["takeOver"] !== false, // cac turns --no-take-over into `takeOver: false`
+    retention: {
+      maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
+      dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
+      spillFolder: textOption(options, "spill-dir") ?? retention.spillFolder,
+      shared: { usedBytes: 0, maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes) },
+    },
   }, log);
   // A defect in the handling of one request must not end everybody's processes.
   process.on(

@@ -72,6 +72,7 @@ export async function connect(
         );
       }
     },
+    pong() {},
     closed(code, reason) {
       const error = new ExecServerError(
         "DISCONNECTED",

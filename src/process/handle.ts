@@ -18,7 +18,7 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
   const settle = () => {
     let seen = abandoned && readers.size === 0 ? log.lastSeq : Infinity;
     for (const reader of readers) seen = Math.min(seen, reader.position);
-    if (seen !== Infinity) log.markDelivered(log.deliveredSeq + 1, seen);
+    if (seen !== Infinity) log.deliver(seen);
   };
   log.subscribe(() => {
     if (abandoned && log.room()) settle();

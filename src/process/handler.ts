@@ -3,6 +3,7 @@ import { nativePathText } from "../files/native_path.ts";
 import { ExecServerError, invalidParams, invalidRequest } from "../protocol/error.ts";
 import {
   ProcessCloseStdin,
+  ProcessList,
   ProcessRead,
   ProcessSignal,
   ProcessStart,
@@ -16,11 +17,18 @@ import { encodeBase64 } from "./base64.ts";
 import type { LocalProcess, LocalProcesses } from "./local.ts";
 import { readLog } from "./read.ts";
 
-/**
- * The routes of a session.
- * @param started called after the answer to `process/start` is out: from then on notifications may go
- */
-export function processRoutes(processes: LocalProcesses, started: (process: LocalProcess) => void): Route[] {
+/** What a session wants to know of the requests about its processes. */
+export interface ProcessHooks {
+  /** The answer to `process/start` is out: from now on notifications may go. */
+  started(process: LocalProcess): void;
+  /** The client says that it has a process's events up to `seq`. */
+  delivered(process: LocalProcess, seq: number): void;
+  /** The client has been answered a process's events up to `seq`. */
+  answered(process: LocalProcess, seq: number): void;
+}
+
+/** The routes of a session. */
+export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): Route[] {
   return [
     route(ProcessStart, async (params, call) => {
       if (params.argv.length === 0) throw invalidParams("argv must not be empty");
@@ -37,8 +45,9 @@ export function processRoutes(processes: LocalProcesses, started: (process: Loca
         pipeStdin: params.pipeStdin,
         tty: params.tty,
         arg0: params.arg0,
+        startId: params.startId,
       });
-      call.afterAnswer(() => started(process));
+      call.afterwards(() => hooks.started(process));
       return { processId: params.processId, sandboxType: "none" };
     }),
     route(ProcessRead, async (params, call) => {
@@ -46,8 +55,10 @@ export function processRoutes(processes: LocalProcesses, started: (process: Loca
       if (!process) throw invalidRequest(`unknown process id ${clip(params.processId)}`);
       if (process.starting) throw invalidRequest(`process id ${clip(params.processId)} is starting`);
       const { log } = process;
+      const afterSeq = params.afterSeq ?? 0;
+      hooks.delivered(process, afterSeq);
       const window = {
-        afterSeq: params.afterSeq ?? 0,
+        afterSeq,
         maxBytes: params.maxBytes ?? undefined,
         waitMs: params.waitMs ?? undefined,
         signal: call.signal,
@@ -57,14 +68,19 @@ export function processRoutes(processes: LocalProcesses, started: (process: Loca
         window,
         ({ seq, stream, bytes }) => ({ seq, stream, chunk: encodeBase64(bytes) }),
       );
+      call.afterAnswer(() => hooks.answered(process, read.nextSeq - 1));
+      // An answer that was cut short must not tell of an exit whose number comes later.
+      const cut = params.maxBytes === undefined && read.nextSeq <= log.lastSeq;
+      const exited = log.exitSeq !== undefined && (!cut || log.exitSeq < read.nextSeq);
       return {
         chunks: [...read.chunks],
         nextSeq: read.nextSeq,
-        exited: log.exitCode !== undefined,
-        exitCode: log.exitCode ?? null,
-        closed: log.closed,
+        exited,
+        exitCode: exited ? log.exitCode ?? null : null,
+        closed: log.closed && !cut,
         failure: null,
         sandboxDenied: false,
+        ...(read.lost && { lost: read.lost }),
       };
     }, "waiting"),
     route(ProcessWrite, async (params) => {
@@ -76,14 +92,32 @@ export function processRoutes(processes: LocalProcesses, started: (process: Loca
       const process = processes.get(params.processId);
       return { status: process ? await process.closeStdin() : "unknownProcess" };
     }, "waiting"),
+    route(ProcessList, () => ({
+      processes: processes.list().map((process) => ({
+        processId: process.id,
+        pid: process.pid ?? null,
+        argv: [...process.argv],
+        state: stateOf(process),
+        exitCode: process.log.exitCode ?? null,
+        startedAtMs: process.startedAtMs,
+      })),
+    }), "control"),
     route(ProcessSignal, async (params) => {
       await processes.get(params.processId)?.interrupt();
       return {};
     }, "control"),
     route(ProcessTerminate, async (params) => {
-      return { running: await processes.get(params.processId)?.terminate() ?? false };
+      const process = processes.get(params.processId);
+      // After `closed` it means: I have everything.
+      if (process?.log.closed) hooks.delivered(process, process.log.lastSeq);
+      return { running: await process?.terminate() ?? false };
     }, "control"),
   ];
+}
+
+function stateOf({ starting, log }: LocalProcess): "starting" | "running" | "exited" | "closed" {
+  if (starting) return "starting";
+  return log.closed ? "closed" : log.exitCode !== undefined ? "exited" : "running";
 }
 
 function cwdOf(url: URL): string {

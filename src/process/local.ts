@@ -10,6 +10,7 @@ import type { ProcessControl, WriteStatus } from "./control.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { findProgram, requireDirectory } from "./find_program.ts";
 import { createOutputLog } from "./output_log.ts";
+import type { Retention } from "./retention.ts";
 import { signalGroup } from "./process_group.ts";
 import { settled } from "./settled.ts";
 import { createStdinQueue } from "./stdin_queue.ts";
@@ -26,10 +27,17 @@ export interface LocalStart {
   readonly pipeStdin: boolean;
   readonly tty: boolean;
   readonly arg0?: string | null | undefined;
+  /** The same id and startId again are the same start: nothing is started twice. */
+  readonly startId?: string | null | undefined;
 }
 
 /** A process of this machine. */
 export interface LocalProcess extends ProcessControl {
+  readonly argv: readonly string[];
+  /** Undefined until it runs. */
+  readonly pid: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
   /** True until the start is done. */
   readonly starting: boolean;
   /** Resolves after `closed`. */
@@ -52,15 +60,27 @@ export interface LocalProcesses {
 }
 
 /** An empty table of processes. */
-export function createLocalProcesses(): LocalProcesses {
+export function createLocalProcesses(retention: Retention): LocalProcesses {
   const table = new Map<string, LocalProcess>();
+  const starts = new WeakMap<LocalProcess, { readonly startId: string; readonly running: Promise<void> }>();
   let disposed = false;
   return {
     async start(options) {
       checkStart(options);
       if (disposed) throw invalidRequest("the session has ended");
-      if (table.has(options.id)) throw invalidRequest(`process ${clip(options.id)} already exists`);
-      const started = createLocalProcess(options);
+      const existing = table.get(options.id);
+      if (existing) {
+        const start = starts.get(existing);
+        if (!start || start.startId !== options.startId) {
+          throw invalidRequest(`process ${clip(options.id)} already exists`);
+        }
+        await start.running;
+        return existing;
+      }
+      const started = createLocalProcess(options, retention);
+      if (typeof options.startId === "string") {
+        starts.set(started.process, { startId: options.startId, running: started.running });
+      }
       table.set(options.id, started.process); // before anything is awaited: of two starts with one id only one wins
       try {
         await started.running;
@@ -71,13 +91,17 @@ export function createLocalProcesses(): LocalProcesses {
       return started.process;
     },
     get: (id) => table.get(id),
-    remove: (id) => void table.delete(id),
+    remove(id) {
+      table.get(id)?.log.dispose();
+      table.delete(id);
+    },
     list: () => [...table.values()],
     async dispose() {
       disposed = true;
       const all = [...table.values()];
       for (const each of all) each.dispose();
       await Promise.all(all.map((each) => each.ended));
+      for (const each of all) each.log.dispose();
       table.clear();
     },
   };
@@ -109,8 +133,9 @@ function checkStart(options: LocalStart): void {
   }
 }
 
-function createLocalProcess(options: LocalStart): { process: LocalProcess; running: Promise<void> } {
-  const log = createOutputLog();
+function createLocalProcess(options: LocalStart, retention: Retention): { process: LocalProcess; running: Promise<void> } {
+  const log = createOutputLog(retention);
+  const startedAtMs = Date.now();
   let state: "starting" | "running" | "exited" = "starting";
   let cancelled = false;
   let child: Child | undefined;
@@ -174,6 +199,11 @@ function createLocalProcess(options: LocalStart): { process: LocalProcess; runni
 
   const self: LocalProcess = {
     id: options.id,
+    argv: options.argv,
+    startedAtMs,
+    get pid() {
+      return child?.pid;
+    },
     log,
     get starting() {
       return state === "starting";

@@ -1,4 +1,5 @@
 /** `process/read`: a window of the log, now or when something happens. */
+import { MAX_READ_ANSWER_BYTES } from "../protocol/limits.ts";
 import type { OutputLog } from "./output_log.ts";
 import type { ProcessEvent } from "./trait.ts";
 
@@ -22,6 +23,8 @@ export interface ReadResult<T> {
   readonly chunks: readonly T[];
   /** The next read begins after the number before this one. */
   readonly nextSeq: number;
+  /** Events after `afterSeq` that are no longer retained. */
+  readonly lost: { readonly fromSeq: number; readonly toSeq: number } | undefined;
 }
 
 /**
@@ -38,17 +41,22 @@ export async function readLog<T>(
     await news(log, window.afterSeq, window.waitMs, window.signal);
   }
   const chunks: T[] = [];
+  const { firstSeq } = log;
+  const lost = firstSeq > window.afterSeq + 1 ? { fromSeq: window.afterSeq + 1, toSeq: firstSeq - 1 } : undefined;
   let bytes = 0;
   let lastTaken = 0;
+  let isCut = window.maxBytes !== undefined;
   for (let event = log.next(window.afterSeq); event !== undefined; event = log.next(event.seq)) {
     if (event.type !== "output") continue;
     bytes += event.bytes.length;
-    if (window.maxBytes !== undefined && bytes > window.maxBytes && chunks.length > 0) break;
+    if (bytes > (window.maxBytes ?? MAX_READ_ANSWER_BYTES) && chunks.length > 0) {
+      isCut = true;
+      break;
+    }
     chunks.push(take(event));
     lastTaken = event.seq;
   }
-  const isCut = window.maxBytes !== undefined && chunks.length > 0;
-  return { chunks, nextSeq: (isCut ? lastTaken : log.lastSeq) + 1 };
+  return { chunks, nextSeq: (isCut && chunks.length > 0 ? lastTaken : log.lastSeq) + 1, lost };
 }
 
 function hasNews(log: OutputLog, afterSeq: number): boolean {

@@ -17,6 +17,7 @@ import type { ProcessControl } from "./control.ts";
 import { processHandle } from "./handle.ts";
 import { encodeBase64 } from "./base64.ts";
 import { createOutputLog, type OutputLog } from "./output_log.ts";
+import { memoryRetention } from "./retention.ts";
 import { type EnvPolicy, INHERIT_ALL_BUT_SECRETS, type Processes, type ProcessEvent } from "./trait.ts";
 
 /** The processes of a connection's session. */
@@ -42,11 +43,12 @@ export function remoteProcesses(caller: Caller, defaultCwd: () => string | undef
   const inboxes = new Map<string, Inbox>();
   return {
     async start(options) {
+      options.signal?.throwIfAborted();
       const id = options.id ?? crypto.randomUUID();
       if (inboxes.has(id)) {
         throw new ExecServerError("INVALID_REQUEST", `process ${id} already exists`);
       }
-      const inbox: Inbox = { log: createOutputLog(), early: new Map() };
+      const inbox: Inbox = { log: createOutputLog(memoryRetention()), early: new Map() };
       inboxes.set(id, inbox); // before the request: a server may notify before it answers
       try {
         await caller.call(ProcessStart, {
@@ -96,7 +98,7 @@ export function remoteProcesses(caller: Caller, defaultCwd: () => string | undef
 function deliver({ log, early }: Inbox): void {
   for (let event = early.get(log.lastSeq + 1); event; event = early.get(log.lastSeq + 1)) {
     early.delete(event.seq);
-    if (event.type === "output") log.append(event.stream, event.bytes);
+    if (event.type === "output") log.appendEvent(event.stream, event.bytes);
     else if (event.type === "exited") log.appendExited(event.exitCode);
     else log.appendClosed();
   }

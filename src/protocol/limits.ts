@@ -12,6 +12,8 @@ export const MAX_JSON_VALUES = 262_144;
 export const MAX_QUOTED_CHARS = 200;
 /** Largest chunk of one `process/output` notification, before base64. */
 export const MAX_OUTPUT_CHUNK_BYTES = 64 * 1024;
+/** Output that one answer to `process/read` carries when the client sets no limit: 22 MiB of base64. */
+export const MAX_READ_ANSWER_BYTES = 16 * 1024 * 1024;
 /** Largest file that `fs/readFile` answers in one message: 45 MiB become 60 MiB of base64. */
 export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
 /** Ordinary requests of one connection that are handled at the same time (`--concurrent-requests`). */

@@ -1,6 +1,6 @@
 /** `process/*` (protocol reference, section 10). */
 import * as v from "valibot";
-import { method, type Notification } from "./method.ts";
+import { method, type Notification, unitMethod } from "./method.ts";
 import { sandbox } from "./sandbox.ts";
 import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, uuid, variant } from "./schema.ts";
 
@@ -38,6 +38,8 @@ export const ProcessStart = method(
     managedNetwork: maybe(v.unknown()),
     networkProxy: maybe(v.unknown()),
     shellSnapshot: maybe(v.unknown()),
+    /** Added: the same id and startId again get the same answer and start nothing. */
+    startId: maybe(uuid()),
     metadata: maybe(struct("ExecMetadata", { threadId: maybe(uuid()), toolCallId: maybe(text()) })),
   }),
   v.object({ processId: v.string(), sandboxType: v.nullish(v.string()) }),
@@ -62,6 +64,8 @@ export const ProcessRead = method(
     closed: v.boolean(),
     failure: v.nullable(v.string()),
     sandboxDenied: v.optional(v.boolean(), false),
+    /** Added: events after `afterSeq` that are no longer retained. */
+    lost: v.nullish(v.object({ fromSeq: v.number(), toSeq: v.number() })),
   }),
 );
 
@@ -100,6 +104,34 @@ export const ProcessTerminate = method(
   struct("TerminateParams", { processId: text() }),
   v.object({ running: v.boolean() }),
 );
+
+/** The session's processes, started or kept. Added to the reference's wire. */
+export const ProcessList = unitMethod(
+  "process/list",
+  "exec",
+  v.object({
+    processes: v.array(v.object({
+      processId: v.string(),
+      pid: v.nullable(v.number()),
+      argv: v.array(v.string()),
+      state: v.picklist(["starting", "running", "exited", "closed"]),
+      exitCode: v.nullable(v.number()),
+      startedAtMs: v.number(),
+    })),
+  }),
+);
+
+/** From the client: everything up to `seq` has been received and may be dropped. Added to the reference's wire. */
+export const ProcessOutputAck = {
+  name: "process/outputAck",
+  params: struct("OutputAckParams", { processId: text(), seq: unsigned() }),
+} satisfies Notification;
+
+/** These events of a process are gone for good. Added to the reference's wire. */
+export const ProcessOutputLost = {
+  name: "process/outputLost",
+  params: v.object({ processId: v.string(), fromSeq: v.number(), toSeq: v.number() }),
+} satisfies Notification;
 
 /** A piece of output. */
 export const ProcessOutput = {

@@ -7,6 +7,7 @@ export const CloseCode = {
   normal: 1000,
   goingAway: 1001,
   protocolViolation: 1008,
+  takenOver: 4001,
   tooBig: 1009,
   overloaded: 1013,
 } as const;
@@ -15,6 +16,8 @@ export const CloseCode = {
 export interface ChannelEvents {
   /** A message; undefined when it was not valid UTF-8. */
   message(text: string | undefined): void;
+  /** A pong came back; the text of the ping. */
+  pong(payload: string): void;
   /** The connection is gone; called once. */
   closed(code: number, reason: string): void;
 }
@@ -29,6 +32,8 @@ export interface Channel {
   readonly flooded: boolean;
   /** Calls back once, when the socket has room again (not when it closes). */
   onDrain(action: () => void): void;
+  /** Sends a ping behind everything that was sent before. */
+  ping(payload: string): void;
   /** Stops and resumes the reading of the socket, so that TCP holds back the peer. */
   pause(): void;
   resume(): void;
@@ -38,6 +43,12 @@ export interface Channel {
 
 /** Outgoing bytes at which a peer is not listened to any more. */
 const FLOOD_BYTES = 8 * SOCKET_HIGH_WATER_BYTES;
+/** How often a connection is looked after, in ms. */
+const HEARTBEAT_MS = 2_500;
+/** How often a peer is pinged, in ms: proxies cut idle connections after a minute. */
+const PING_INTERVAL_MS = 15_000;
+/** Silence after which a peer is given up, in ms. */
+const PEER_TIMEOUT_MS = 45_000;
 /** How long a peer may take to answer a close frame, in ms. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -47,7 +58,21 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
   let drainers: (() => void)[] = [];
   let open = true;
 
+  let lastSign = performance.now();
+  let lastPing = lastSign;
+  const alive = () => void (lastSign = performance.now());
+  // A peer that vanished without a word is found whatever TCP thinks. Bytes that drain are a sign of life too.
+  const heartbeat = setInterval(() => {
+    const now = performance.now();
+    if (now - lastSign >= PEER_TIMEOUT_MS) return socket.terminate();
+    if (now - lastPing < PING_INTERVAL_MS) return;
+    lastPing = now;
+    if (socket.readyState === socket.OPEN) socket.ping();
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+
   const sent = (bytes: number) => {
+    alive();
     backlog -= bytes;
     if (backlog >= SOCKET_HIGH_WATER_BYTES || drainers.length === 0 || !open) return;
     const actions = drainers;
@@ -62,14 +87,21 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
 
   socket.binaryType = "nodebuffer";
   socket.on("message", (data, isBinary) => {
+    alive();
     if (!open) return;
     events.message(decode(data, isBinary));
   });
+  socket.on("pong", (payload) => {
+    alive();
+    if (open && payload.length > 0) events.pong(payload.toString());
+  });
+  socket.on("ping", alive);
   socket.on("error", () => {}); // always followed by `close`; without a listener it would end the program
   socket.on("close", (code, reason) => {
     if (!open) return;
     open = false;
     drainers = [];
+    clearInterval(heartbeat);
     events.closed(code, reason.toString());
   });
 
@@ -91,6 +123,9 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
       return backlog >= FLOOD_BYTES;
     },
     onDrain: (action) => void drainers.push(action),
+    ping(payload) {
+      if (open && socket.readyState === socket.OPEN) socket.ping(payload);
+    },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     close(code, reason) {

@@ -6,8 +6,10 @@ import { decodeParams, type Method } from "../protocol/method.ts";
 export interface Call {
   /** Aborted when the connection that asked is gone, or no longer owns the session. */
   readonly signal: AbortSignal;
-  /** Runs right after the answer has been handed to the socket, before any later message. */
+  /** Runs right after the answer has been handed to the socket, before any later message; not if it was refused. */
   afterAnswer(action: () => void): void;
+  /** As {@link afterAnswer}, but also when the answer was not wanted any more: the work is done all the same. */
+  afterwards(action: () => void): void;
 }
 
 /**

@@ -1,10 +1,11 @@
 /** One connection of a client: handshake, order of checks, queues (protocol reference, sections 4 to 7). */
+import * as v from "valibot";
 import type { WebSocket } from "ws";
-import { ExecServerError, invalidRequest, rpcCodeOf, toExecServerError } from "../protocol/error.ts";
+import { ExecServerError, invalidRequest, RpcCode, rpcCodeOf, toExecServerError } from "../protocol/error.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
 import { type Area, decodeParams } from "../protocol/method.ts";
-import { ProcessClosed, ProcessExited, ProcessOutput } from "../protocol/process.ts";
+import { ProcessClosed, ProcessExited, ProcessOutput, ProcessOutputAck, ProcessOutputLost } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
 import { encodeBase64 } from "../process/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
@@ -28,13 +29,15 @@ interface Work {
  */
 export function serveConnection(server: Server, socket: WebSocket, peer: string): void {
   let session: Session | undefined;
-  let ready = false;
+  let state: "new" | "resuming" | "opened" | "ready" | "evicted" = "new";
+  let early: string[] = []; // messages that came while a session was being resumed
   let runningOrdinary = 0;
   let waiting = 0;
   let queue: Work[] = [];
   let queueHead = 0;
   let paused = false;
   let draining = false;
+  const running = new Map<Work, () => void>(); // how to reject what is being handled
   const gone = new AbortController();
 
   const channel = socketChannel(socket, {
@@ -42,24 +45,51 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       if (text === undefined) return malformed("invalid unicode code point");
       receive(text);
     },
+    pong(payload) {
+      if (session && session.attachment === attachment && /^\d{1,15}$/.test(payload)) session.pong(Number(payload));
+    },
     closed(code, reason) {
       server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
-      queue = [];
+      queue = early = [];
       queueHead = 0;
       gone.abort(new ExecServerError("DISCONNECTED", "the connection is gone"));
-      if (session) server.registry.detach(session);
+      if (session && attachment) server.registry.detach(session, attachment);
       server.connections.delete(shutdown);
     },
   });
   const shutdown = () => channel.close(CloseCode.goingAway, "server is shutting down");
   server.connections.add(shutdown);
 
-  const attachment: Attachment = {
-    push: (processId, event) => channel.send(eventText(processId, event)),
+  let attachment: Attachment | undefined;
+  const makeAttachment = (acknowledges: boolean): Attachment => ({
+    acknowledges,
+    push(processId, event) {
+      const text = eventText(processId, event);
+      channel.send(text);
+      return text.length;
+    },
+    lost(processId, fromSeq, toSeq) {
+      if (acknowledges) channel.send(notificationText(ProcessOutputLost.name, { processId, fromSeq, toSeq }));
+    },
+    ping: (count) => channel.ping(String(count)),
     get congested() {
       return channel.congested;
     },
     onDrain: (action) => channel.onDrain(action),
+    evict,
+  });
+
+  /** Another connection has the session now: what is open here is refused, then the connection ends. */
+  const evict = () => {
+    state = "evicted";
+    server.log("info", "session taken over", { peer, session: session?.id ?? "" });
+    const waitingWork = queue.slice(queueHead);
+    queue = [];
+    queueHead = 0;
+    for (const reject of running.values()) reject();
+    for (const work of waitingWork) refuse(work.id, takenOver(), work.area);
+    gone.abort(takenOver());
+    channel.close(CloseCode.takenOver, "session has been resumed by another connection");
   };
 
   const malformed = (problem: string) => {
@@ -73,6 +103,8 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   };
 
   const receive = (text: string) => {
+    if (state === "evicted") return;
+    if (state === "resuming") return void early.push(text);
     let message;
     try {
       message = parseMessage(text);
@@ -83,14 +115,26 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       case "request":
         return request(message.id, message.method, message.params);
       case "notification":
-        if (message.method !== Initialized.name) {
-          return violation(`unknown notification ${brief(message.method)}`);
-        }
-        if (!session) return violation("initialized before a successful initialize");
-        ready = true;
-        return;
+        return notification(message.method, message.params);
       default:
         return violation("answer to a request that was not sent");
+    }
+  };
+
+  const notification = (method: string, params: unknown) => {
+    switch (method) {
+      case Initialized.name:
+        if (!session) return violation("initialized before a successful initialize");
+        state = "ready";
+        return;
+      case ProcessOutputAck.name: {
+        const parsed = v.safeParse(ProcessOutputAck.params, params);
+        if (!parsed.success) return violation(`malformed ${method}`);
+        session?.acknowledge(parsed.output.processId, parsed.output.seq);
+        return;
+      }
+      default:
+        return violation(`unknown notification ${brief(method)}`);
     }
   };
 
@@ -99,16 +143,13 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       if (method === Initialize.name) return initialize(id, params);
       const route = (session ? server.routesOf(session) : server.declared).get(method);
       if (!route) {
-        throw new ExecServerError(
-          "METHOD_NOT_FOUND",
-          `exec-server stub does not implement \`${clip(method)}\` yet`,
-          { rpcCode: -32601 },
-        );
+        const text = `exec-server stub does not implement \`${clip(method)}\` yet`;
+        throw new ExecServerError("METHOD_NOT_FOUND", text, { rpcCode: RpcCode.methodNotFound });
       }
       const run = route.prepare(params);
       const { area } = route.method;
       if (!session) throw invalidRequest(`client must call initialize before using ${area} methods`);
-      if (!ready) throw invalidRequest(`client must send initialized before using ${area} methods`);
+      if (state !== "ready") throw invalidRequest(`client must send initialized before using ${area} methods`);
       accept({ id, area, lane: route.lane, run });
     } catch (error) {
       refuse(id, error, "exec");
@@ -118,12 +159,37 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   const initialize = (id: RequestId, rawParams: unknown) => {
     const params = decodeParams(Initialize, rawParams);
     if (session) throw invalidRequest("initialize may only be sent once per connection");
-    const resumed = params.resumeSessionId;
-    session = typeof resumed === "string"
-      ? server.registry.resume(resumed, attachment)
-      : server.registry.open(attachment);
-    server.log("debug", resumed ? "session resumed" : "session opened", { peer, session: session.id });
-    channel.send(resultText(id, { sessionId: session.id, environmentInfo: server.info }));
+    const own = makeAttachment(params.acknowledgesOutput);
+    const opened = (got: Session) => {
+      session = got;
+      attachment = own;
+      state = "opened";
+      server.log("debug", params.resumeSessionId ? "session resumed" : "session opened", { peer, session: got.id });
+      channel.send(resultText(id, {
+        sessionId: got.id,
+        environmentInfo: server.info,
+        // Only who speaks the added part of the wire is told of it.
+        ...(params.acknowledgesOutput && { sessionTtlMs: got.ttlMs }),
+      }));
+    };
+    if (typeof params.resumeSessionId !== "string") {
+      return opened(server.registry.open(own, params.sessionTtlMs ?? undefined));
+    }
+    const resumed = server.registry.resume(params.resumeSessionId, own, {
+      cursors: new Map(Object.entries(params.cursors)),
+      takeOver: params.takeOver,
+    });
+    if (!(resumed instanceof Promise)) return opened(resumed);
+    // An expired session's processes are still being ended: nothing else of this connection may be answered before.
+    state = "resuming";
+    resumed.then(opened, (error: unknown) => {
+      state = "new";
+      refuse(id, error, "exec");
+    }).then(() => {
+      const texts = early;
+      early = [];
+      for (const text of texts) receive(text);
+    });
   };
 
   const refuse = (id: RequestId, error: unknown, area: Area) => {
@@ -144,9 +210,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   };
 
   const hasPlace = (work: Work) =>
-    work.lane === "waiting"
-      ? waiting < MAX_WAITING_REQUESTS
-      : runningOrdinary < server.options.concurrentRequests;
+    work.lane === "waiting" ? waiting < MAX_WAITING_REQUESTS : runningOrdinary < server.options.concurrentRequests;
 
   /** Starts what may start; stops reading the socket while too much waits or the client does not read answers. */
   const relieve = () => {
@@ -168,23 +232,34 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       });
     }
     const full = queue.length - queueHead >= MAX_WAITING_REQUESTS || channel.flooded;
-    if (full !== paused) {
-      paused = full;
-      if (full) channel.pause();
-      else channel.resume();
-    }
+    if (full === paused) return;
+    paused = full;
+    if (full) channel.pause();
+    else channel.resume();
   };
 
   const start = (work: Work) => {
     if (work.lane === "ordinary") runningOrdinary++;
     if (work.lane === "waiting") waiting++;
-    let after: (() => void)[] | undefined;
-    const call: Call = { signal: gone.signal, afterAnswer: (action) => void (after ??= []).push(action) };
+    let after: { readonly action: () => void; readonly always: boolean }[] | undefined;
+    let answered = false;
+    running.set(work, () => {
+      answered = true;
+      refuse(work.id, takenOver(), work.area);
+    });
+    const call: Call = {
+      signal: gone.signal,
+      afterAnswer: (action) => void (after ??= []).push({ action, always: false }),
+      afterwards: (action) => void (after ??= []).push({ action, always: true }),
+    };
     const done = (answer: () => void) => {
+      running.delete(work);
       if (work.lane === "ordinary") runningOrdinary--;
       if (work.lane === "waiting") waiting--;
-      answer();
-      for (const action of after ?? []) action();
+      if (!answered) answer();
+      for (const { action, always } of after ?? []) {
+        if (always || !answered) action();
+      }
       if (queue.length > queueHead || channel.congested || paused) relieve();
     };
     try {
@@ -198,6 +273,12 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       done(() => refuse(work.id, error, work.area));
     }
   };
+}
+
+function takenOver(): ExecServerError {
+  return new ExecServerError("SESSION_TAKEN_OVER", "session has been resumed by another connection", {
+    rpcCode: RpcCode.invalidRequest,
+  });
 }
 
 /** A close reason has room for 123 bytes of UTF-8 (RFC 6455, section 5.5). */

@@ -2,17 +2,13 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import { ExecServerError } from "../protocol/error.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
 import { serveConnection } from "./connection.ts";
 import type { Server } from "./server.ts";
 
-/** How often a peer is pinged, in ms. */
-const PING_INTERVAL_MS = 15_000;
-/** Pings without any sign of life after which a peer is given up: 45 s. */
-const MISSED_PINGS = 3;
 /** How long open connections may take to close at a shutdown, in ms. */
 const SHUTDOWN_GRACE_MS = 1_000;
 
@@ -68,7 +64,6 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
     if (refusal) return void socket.end(rawResponse(refusal));
     const peer = peerOf(request);
     sockets.handleUpgrade(request, socket, head, (client) => {
-      watchPeer(client);
       server.log("debug", "connection opened", { peer });
       serveConnection(server, client, peer);
     });
@@ -93,19 +88,6 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
       http.closeAllConnections();
     },
   };
-}
-
-/** Terminates a connection whose peer has gone without a word, whatever TCP thinks. */
-function watchPeer(client: WebSocket): void {
-  let missed = 0;
-  const alive = () => missed = 0;
-  const timer = setInterval(() => {
-    if (++missed > MISSED_PINGS) client.terminate();
-    else client.ping();
-  }, PING_INTERVAL_MS);
-  client.on("pong", alive);
-  client.on("message", alive);
-  client.on("close", () => clearInterval(timer));
 }
 
 interface Refusal {

@@ -3,11 +3,12 @@ import { infoRoutes, wireInfo } from "../info/handler.ts";
 import { localInfo } from "../info/local.ts";
 import { localFiles } from "../files/local.ts";
 import { fileRoutes } from "../files/handler.ts";
-import { processRoutes } from "../process/handler.ts";
+import { type ProcessHooks, processRoutes } from "../process/handler.ts";
 import { createLocalProcesses } from "../process/local.ts";
+import { defaultRetention, type Retention } from "../process/retention.ts";
 import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
 import type { Route } from "../rpc/route.ts";
-import { createSessionRegistry, DEFAULT_SESSION_TTL_MS, type SessionRegistry } from "../session/registry.ts";
+import { createSessionRegistry, DEFAULT_MAX_SESSION_TTL_MS, DEFAULT_SESSION_TTL_MS, type SessionRegistry } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import type { Log } from "./log.ts";
 
@@ -17,12 +18,21 @@ export interface ServerOptions {
   readonly concurrentRequests: number;
   /** Life of a session without a connection, in ms. Default 90,000. */
   readonly sessionTtlMs: number;
+  /** The longest life that a client may ask for, in ms. Default a day. */
+  readonly maxSessionTtlMs: number;
+  /** False: a session that is attached cannot be resumed. Default true. */
+  readonly takeOver: boolean;
+  /** Undelivered output: how much, where, and what when it is too much. */
+  readonly retention: Retention;
 }
 
 /** The defaults. */
 export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   concurrentRequests: DEFAULT_CONCURRENT_REQUESTS,
   sessionTtlMs: DEFAULT_SESSION_TTL_MS,
+  maxSessionTtlMs: DEFAULT_MAX_SESSION_TTL_MS,
+  takeOver: true,
+  retention: defaultRetention(),
 };
 
 /** The shared state. */
@@ -40,6 +50,14 @@ export interface Server {
   readonly connections: Set<() => void>;
 }
 
+function hooksOf(session: Session): ProcessHooks {
+  return {
+    started: (process) => session.watch(process),
+    delivered: (process, seq) => session.acknowledge(process.id, seq),
+    answered: (process, seq) => session.answered(process, seq),
+  };
+}
+
 /** Makes the shared state. */
 export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
   const info = localInfo();
@@ -51,10 +69,10 @@ export async function createServer(options: ServerOptions, log: Log): Promise<Se
     log,
     registry: createSessionRegistry(options),
     info: wireInfo(await info.get()),
-    declared: table(processRoutes(createLocalProcesses(), () => {})),
+    declared: table(processRoutes(createLocalProcesses(options.retention), { started() {}, delivered() {}, answered() {} })),
     routesOf(session) {
       let routes = bound.get(session);
-      if (!routes) bound.set(session, routes = table(processRoutes(session.processes, session.watch)));
+      if (!routes) bound.set(session, routes = table(processRoutes(session.processes, hooksOf(session))));
       return routes;
     },
     connections: new Set(),

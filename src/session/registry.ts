@@ -1,73 +1,129 @@
-/** All sessions of a server, by id. */
-import { ExecServerError, invalidRequest, RpcCode } from "../protocol/error.ts";
-import { clip } from "../protocol/quote.ts";
+/** All sessions of a server, by id: who may have one, and how long it waits for a connection. */
+import { validate } from "@std/uuid";
 import { createLocalProcesses } from "../process/local.ts";
+import type { Retention } from "../process/retention.ts";
+import { ExecServerError, RpcCode } from "../protocol/error.ts";
+import { clip } from "../protocol/quote.ts";
 import { type Attachment, createSession, type Session } from "./session.ts";
 
 /** How long a session without a connection lives, and a closed process stays readable, in ms. */
 export const DEFAULT_SESSION_TTL_MS = 90_000;
+/** The longest that a client may ask for, in ms: a day. */
+export const DEFAULT_MAX_SESSION_TTL_MS = 86_400_000;
+/** Sessions of a server. Each costs little, but a stranger must not be able to make them without end. */
+export const MAX_SESSIONS = 10_000;
+/** A session that changes hands more often than this within {@link FLAPPING_MS} is refused to newcomers for a while. */
+const MAX_TAKE_OVERS = 50;
+const FLAPPING_MS = 10_000;
+
+/** How a connection wants a session. */
+export interface ResumeOptions {
+  /** For each process the connection knows: the last event it has. */
+  readonly cursors: ReadonlyMap<string, number>;
+  /** False: refuse while another connection is attached. */
+  readonly takeOver: boolean;
+}
+
+/** Numbers and rules of a registry. */
+export interface RegistryOptions {
+  readonly sessionTtlMs: number;
+  readonly maxSessionTtlMs: number;
+  /** False refuses every take-over, as the reference server does (`--no-take-over`). */
+  readonly takeOver: boolean;
+  readonly retention: Retention;
+}
 
 /** The sessions of a server. */
 export interface SessionRegistry {
-  /** A new session for a connection. */
-  open(attachment: Attachment): Session;
   /**
-   * Attaches a connection to an existing session.
-   * @throws ExecServerError `UNKNOWN_SESSION` (-32600); `SESSION_ATTACHED` (-32010) while another connection has it
+   * A new session for a connection.
+   * @param ttlMs what the client asks for; cut to the operator's limit
+   * @throws ExecServerError `INVALID_REQUEST` when there are too many sessions
    */
-  resume(id: string, attachment: Attachment): Session;
-  /** The connection of a session is gone: its time to live begins. */
-  detach(session: Session): void;
+  open(attachment: Attachment, ttlMs: number | undefined): Session;
+  /**
+   * Attaches a connection to an existing session; a connection that has it is evicted.
+   * @throws ExecServerError `UNKNOWN_SESSION` (-32600), after everything of an expired session has been killed;
+   * `SESSION_ATTACHED` (-32010) when it may not be taken over
+   */
+  resume(id: string, attachment: Attachment, options: ResumeOptions): Session | Promise<Session>;
+  /** The connection of a session is gone: the session's time to live begins. */
+  detach(session: Session, attachment: Attachment): void;
   /** Ends all sessions. Resolves when every process has been reaped. */
   close(): Promise<void>;
 }
 
 /** A registry without sessions. */
-export function createSessionRegistry(options: { readonly sessionTtlMs: number }): SessionRegistry {
+export function createSessionRegistry(options: RegistryOptions): SessionRegistry {
   const sessions = new Map<string, Session>();
-  const expiries = new Map<Session, NodeJS.Timeout>();
+  const deadlines = new Map<Session, { readonly at: number; readonly timer: NodeJS.Timeout }>();
+  const ending = new Map<string, Promise<void>>();
+  const takeOvers = new WeakMap<Session, number[]>();
 
-  const expire = (session: Session) => {
-    expiries.delete(session);
+  const end = (session: Session): Promise<void> => {
+    clearTimeout(deadlines.get(session)?.timer);
+    deadlines.delete(session);
     sessions.delete(session.id);
-    void session.processes.dispose();
+    const ended = session.processes.dispose().finally(() => ending.delete(session.id));
+    ending.set(session.id, ended);
+    return ended;
+  };
+
+  const unknown = (id: string) =>
+    new ExecServerError("UNKNOWN_SESSION", `unknown session id ${clip(id)}`, { rpcCode: RpcCode.invalidRequest });
+
+  const requireFree = (session: Session, wanted: ResumeOptions) => {
+    if (!session.attachment) return;
+    const now = performance.now();
+    const recent = (takeOvers.get(session) ?? []).filter((at) => at > now - FLAPPING_MS);
+    if (!options.takeOver || !wanted.takeOver || recent.length >= MAX_TAKE_OVERS) {
+      const text = `session ${session.id} is already attached to another connection`;
+      throw new ExecServerError("SESSION_ATTACHED", text, { rpcCode: RpcCode.sessionAttached });
+    }
+    takeOvers.set(session, [...recent, now]);
   };
 
   return {
-    open(attachment) {
-      const id = crypto.randomUUID();
-      const session = createSession(id, createLocalProcesses(), { closedRetentionMs: options.sessionTtlMs });
-      sessions.set(id, session);
-      session.attach(attachment);
-      return session;
-    },
-    resume(id, attachment) {
-      const session = sessions.get(id);
-      if (!session) throw invalidRequest(`unknown session id ${clip(id)}`);
-      if (session.attached) {
-        throw new ExecServerError(
-          "SESSION_ATTACHED",
-          `session ${id} is already attached to another connection`,
-          {
-            rpcCode: RpcCode.sessionAttached,
-          },
-        );
+    open(attachment, ttlMs) {
+      if (sessions.size >= MAX_SESSIONS) {
+        throw new ExecServerError("INVALID_REQUEST", `this server has ${MAX_SESSIONS} sessions already`, {
+          rpcCode: RpcCode.invalidRequest,
+        });
       }
-      clearTimeout(expiries.get(session));
-      expiries.delete(session);
-      session.attach(attachment);
+      const id = crypto.randomUUID();
+      const session = createSession(id, createLocalProcesses(options.retention), {
+        ttlMs: Math.min(ttlMs ?? options.sessionTtlMs, Math.max(options.maxSessionTtlMs, options.sessionTtlMs)),
+      });
+      sessions.set(id, session);
+      session.attach(attachment, new Map());
       return session;
     },
-    detach(session) {
-      session.detach();
-      expiries.set(session, setTimeout(expire, options.sessionTtlMs, session));
+    resume(id, attachment, wanted) {
+      const session = validate(id) ? sessions.get(id) : undefined;
+      if (!session) {
+        const last = ending.get(id);
+        if (last) return last.then(() => Promise.reject(unknown(id)));
+        throw unknown(id);
+      }
+      const deadline = deadlines.get(session);
+      // The deadline decides, not whether its timer has fired yet.
+      if (deadline && performance.now() >= deadline.at) return end(session).then(() => Promise.reject(unknown(id)));
+      requireFree(session, wanted);
+      clearTimeout(deadline?.timer);
+      deadlines.delete(session);
+      session.attach(attachment, wanted.cursors);
+      return session;
+    },
+    detach(session, attachment) {
+      if (session.attachment !== attachment) return;
+      session.detach(attachment);
+      if (!sessions.has(session.id)) return;
+      const timer = setTimeout(() => void end(session), session.ttlMs);
+      deadlines.set(session, { at: performance.now() + session.ttlMs, timer });
     },
     async close() {
-      for (const timer of expiries.values()) clearTimeout(timer);
-      expiries.clear();
-      const all = [...sessions.values()];
-      sessions.clear();
-      await Promise.all(all.map((session) => session.processes.dispose()));
+      await Promise.all([...sessions.values()].map(end));
+      await Promise.all(ending.values());
     },
   };
 }

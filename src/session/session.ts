@@ -1,15 +1,26 @@
-/** A session owns processes; a connection is only attached to it and may come and go. */
+/** A session owns processes; a connection is only attached to it and may come, go and be taken over. */
 import type { LocalProcess, LocalProcesses } from "../process/local.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 
 /** A connection, as far as a session knows it. */
 export interface Attachment {
-  /** Sends one event of a process. */
-  push(processId: string, event: ProcessEvent): void;
+  /**
+   * True: it says itself what it has received. Else it is made to by pings, which prove only that something along
+   * the way has read what came before.
+   */
+  readonly acknowledges: boolean;
+  /** Sends one event of a process. Returns the size of the message in bytes. */
+  push(processId: string, event: ProcessEvent): number;
+  /** Says that these events of a process are gone for good. */
+  lost(processId: string, fromSeq: number, toSeq: number): void;
+  /** Sends a ping that carries a number; {@link Session.pong} gets it back. */
+  ping(count: number): void;
   /** True while the connection cannot take more. */
   readonly congested: boolean;
   /** Calls back once when it can. */
   onDrain(action: () => void): void;
+  /** Another connection has resumed the session. */
+  evict(): void;
 }
 
 /** A session. */
@@ -17,46 +28,94 @@ export interface Session {
   /** UUID; whoever knows it may resume the session. */
   readonly id: string;
   readonly processes: LocalProcesses;
-  /** True while a connection is attached. */
-  readonly attached: boolean;
-  /** Events that happen from now on go to this connection, in order. What it missed it reads. */
-  attach(attachment: Attachment): void;
-  /** The connection is gone; the processes go on. */
-  detach(): void;
+  /** The connection that has it. */
+  readonly attachment: Attachment | undefined;
+  /** How long it lives without a connection, in ms. */
+  ttlMs: number;
+  /**
+   * Makes a connection the only one that gets events, in one step.
+   * @param cursors for each process the connection knows: the last event it has; pushing goes on after it. The others
+   * are held until they are read.
+   */
+  attach(attachment: Attachment, cursors: ReadonlyMap<string, number>): void;
+  /** The connection is gone; the processes go on. Nothing happens when it is not the attached one. */
+  detach(attachment: Attachment): void;
   /** Begins to push a started process's events, from the first one on. */
   watch(process: LocalProcess): void;
+  /** The client has received a process's events up to `seq`. */
+  acknowledge(processId: string, seq: number): void;
+  /** A ping's number came back from the attached connection. */
+  pong(count: number): void;
+  /** The client has been answered a process's events up to `seq`: pushing goes on after them. */
+  answered(process: LocalProcess, seq: number): void;
 }
+
+/** Numbers of a session. */
+export interface SessionOptions {
+  /** How long a closed process stays readable, and the session lives without a connection, in ms. */
+  readonly ttlMs: number;
+}
+
+/** Unacknowledged output of one process that may be on its way: more would only fill a slow client's memory. */
+const WINDOW_BYTES = 1024 * 1024;
+/** A client that does not acknowledge is pinged after so many bytes. */
+const PING_EVERY_BYTES = 256 * 1024;
+/** The newest bytes of a connection that a pong does not count for: a proxy may have answered, not the client. */
+const PONG_SLACK_BYTES = 1024 * 1024;
+/**
+ * How long a resuming client of the plain wire may take to read what it missed, in ms. Then it is pushed what is new,
+ * as the reference server does.
+ */
+const HOLD_MS = 1_000;
 
 /** What the session pushes of one process. */
 interface Feed {
   readonly process: LocalProcess;
-  /** The last event that was pushed, or that the attached connection has to read by itself. */
+  /** The last event that was pushed or answered. */
   cursor: number;
-}
-
-/** How long a closed process stays readable, in ms. */
-export interface SessionOptions {
-  readonly closedRetentionMs: number;
+  /** Pushing waits until the client has read what it missed. */
+  held: boolean;
+  /** What a client that does not read is pushed after: the newest event at the time it came. */
+  resumeAt: number;
+  /** Pushed and not acknowledged, oldest first. */
+  inFlight: { readonly seq: number; readonly bytes: number }[];
+  inFlightBytes: number;
 }
 
 /** A session without processes. */
 export function createSession(id: string, processes: LocalProcesses, options: SessionOptions): Session {
-  const feeds = new Map<LocalProcess, Feed>();
+  const feeds = new Map<string, Feed>();
   let attachment: Attachment | undefined;
   let waiting = false;
+  let holdTimer: NodeJS.Timeout | undefined;
+  let pushedBytes = 0;
+  let pingedBytes = 0;
+  let provisional: { readonly feed: Feed; readonly seq: number; readonly end: number }[] = [];
 
-  /** Pushes the feed's next event; false when there is none or it cannot be taken now. */
+  /** Pushes the feed's next event; false when there is none or it cannot go now. */
   const pushNext = (feed: Feed): boolean => {
-    if (!attachment || waiting) return false;
+    if (!attachment || waiting || feed.held) return false;
+    if (attachment.acknowledges && feed.inFlightBytes >= WINDOW_BYTES) return false;
     const event = feed.process.log.next(feed.cursor);
     if (!event) return false;
     if (attachment.congested) {
-      wait(attachment);
+      waitForDrain(attachment);
       return false;
     }
+    if (event.seq > feed.cursor + 1) attachment.lost(feed.process.id, feed.cursor + 1, event.seq - 1);
+    const bytes = attachment.push(feed.process.id, event);
     feed.cursor = event.seq;
-    attachment.push(feed.process.id, event);
-    feed.process.log.markDelivered(event.seq, event.seq);
+    pushedBytes += bytes;
+    if (attachment.acknowledges) {
+      feed.inFlight.push({ seq: event.seq, bytes });
+      feed.inFlightBytes += bytes;
+    } else {
+      provisional.push({ feed, seq: event.seq, end: pushedBytes });
+      if (pushedBytes - pingedBytes >= PING_EVERY_BYTES) {
+        pingedBytes = pushedBytes;
+        attachment.ping(pushedBytes);
+      }
+    }
     return true;
   };
 
@@ -72,8 +131,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     }
   };
 
-  const wait = (congested: Attachment) => {
-    if (waiting) return;
+  const waitForDrain = (congested: Attachment) => {
     waiting = true;
     congested.onDrain(() => {
       if (attachment !== congested) return;
@@ -82,37 +140,97 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     });
   };
 
+  const release = () => {
+    for (const feed of feeds.values()) {
+      if (feed.held) reset(feed, feed.resumeAt, false);
+    }
+    pumpAll();
+  };
+
+  const reset = (feed: Feed, cursor: number, held: boolean) => {
+    feed.cursor = cursor;
+    feed.held = held;
+    feed.inFlight = [];
+    feed.inFlightBytes = 0;
+  };
+
   return {
     id,
     processes,
-    get attached() {
-      return attachment !== undefined;
+    ttlMs: options.ttlMs,
+    get attachment() {
+      return attachment;
     },
-    attach(next) {
+    attach(next, cursors) {
+      attachment?.evict();
       attachment = next;
       waiting = false;
-      for (const feed of feeds.values()) feed.cursor = feed.process.log.lastSeq;
+      pushedBytes = pingedBytes = 0;
+      provisional = [];
+      clearTimeout(holdTimer);
+      for (const feed of feeds.values()) {
+        const { log } = feed.process;
+        const known = cursors.get(feed.process.id);
+        if (known !== undefined) log.deliver(known);
+        reset(feed, Math.min(known ?? log.deliveredSeq, log.lastSeq), known === undefined);
+        feed.resumeAt = log.lastSeq;
+        log.setAttached(true);
+      }
+      if (!next.acknowledges) holdTimer = setTimeout(release, HOLD_MS);
+      // The answer to `initialize` goes out first.
+      queueMicrotask(pumpAll);
     },
-    detach() {
+    detach(gone) {
+      if (attachment !== gone) return;
       attachment = undefined;
       waiting = false;
+      clearTimeout(holdTimer);
+      for (const feed of feeds.values()) feed.process.log.setAttached(false);
     },
     watch(process) {
-      const feed: Feed = { process, cursor: 0 };
-      feeds.set(process, feed);
+      if (feeds.has(process.id)) return; // the same start again
+      const feed: Feed = { process, cursor: 0, held: false, resumeAt: 0, inFlight: [], inFlightBytes: 0 };
+      feeds.set(process.id, feed);
+      if (!attachment) process.log.setAttached(false);
+      const retire = () => {
+        unsubscribe();
+        setTimeout(() => {
+          feeds.delete(process.id);
+          processes.remove(process.id);
+        }, this.ttlMs).unref();
+      };
       const unsubscribe = process.log.subscribe(() => {
         pump(feed);
         if (process.log.closed) retire();
       });
-      const retire = () => {
-        unsubscribe();
-        setTimeout(() => {
-          feeds.delete(process);
-          processes.remove(process.id);
-        }, options.closedRetentionMs).unref();
-      };
       pump(feed);
       if (process.log.closed) retire();
+    },
+    acknowledge(processId, seq) {
+      const feed = feeds.get(processId);
+      if (!feed) return;
+      // It cannot have what was not sent; while the feed is held, an earlier connection may have sent it.
+      const acknowledged = Math.min(seq, feed.held ? feed.process.log.lastSeq : feed.cursor);
+      while (feed.inFlight[0] && feed.inFlight[0].seq <= acknowledged) {
+        feed.inFlightBytes -= feed.inFlight.shift()?.bytes ?? 0;
+      }
+      feed.process.log.deliver(acknowledged);
+      pump(feed);
+    },
+    pong(count) {
+      let index = 0;
+      for (; index < provisional.length; index++) {
+        const sent = provisional[index];
+        if (!sent || sent.end > count - PONG_SLACK_BYTES) break;
+        sent.feed.process.log.deliver(sent.seq);
+      }
+      provisional = provisional.slice(index);
+    },
+    answered(process, seq) {
+      const feed = feeds.get(process.id);
+      if (!feed?.held) return;
+      reset(feed, seq, false);
+      pump(feed);
     },
   };
 }
