@@ -1,20 +1,15 @@
 /** A place where commands run and files are: this machine, or another one behind a server. */
-import process from "node:process";
-import { connect, type Connection, type ConnectOptions } from "./client/connect.ts";
+import { type Link, type RemoteOptions, openLink } from "./client/link.ts";
 import { localFiles } from "./files/local.ts";
-import { nativePathText } from "./files/native_path.ts";
 import { remoteFiles } from "./files/remote.ts";
 import type { Files } from "./files/trait.ts";
 import { localInfo } from "./info/local.ts";
 import { remoteInfo } from "./info/remote.ts";
 import type { Info } from "./info/trait.ts";
-import { processHandle } from "./process/handle.ts";
-import { createLocalProcesses, type LocalProcess } from "./process/local.ts";
-import { memoryRetention } from "./process/retention.ts";
-import { remoteProcesses } from "./process/remote.ts";
+import { inProcess } from "./process/in_process.ts";
+import { type ProcessWire, remoteProcesses } from "./process/remote.ts";
 import { ExecServerError } from "./protocol/error.ts";
-import type { Caller } from "./rpc/caller.ts";
-import { INHERIT_ALL_BUT_SECRETS, type Processes } from "./process/trait.ts";
+import type { Processes } from "./process/trait.ts";
 
 /** Commands, files and facts of one machine. */
 export interface Environment extends AsyncDisposable {
@@ -46,31 +41,14 @@ export const Environment = {
    * ```
    */
   local(): Environment {
-    const processes = createLocalProcesses(memoryRetention());
-    const closed = async () => await processes.dispose();
+    const processes = inProcess();
     return {
       info: localInfo(),
       files: localFiles(),
-      processes: {
-        async start(options) {
-          options.signal?.throwIfAborted();
-          const started = await processes.start({
-            id: options.id ?? crypto.randomUUID(),
-            argv: options.argv,
-            cwd: nativePathText(options.cwd ?? process.cwd()),
-            env: options.env ?? {},
-            envPolicy: options.envPolicy ?? INHERIT_ALL_BUT_SECRETS,
-            pipeStdin: options.pipeStdin ?? false,
-            tty: options.tty ?? false,
-            arg0: options.arg0,
-          });
-          forgetWhenClosed(started, () => processes.remove(started.id));
-          return processHandle(started, options.signal);
-        },
-      },
+      processes,
       sessionId: undefined,
-      close: closed,
-      [Symbol.asyncDispose]: closed,
+      close: () => processes.close(),
+      [Symbol.asyncDispose]: () => processes.close(),
     };
   },
 
@@ -89,46 +67,35 @@ export const Environment = {
    * console.log(await cat.wait()); // { exitCode: 0 }
    * ```
    */
-  async connect(url: string | URL, options: ConnectOptions = {}): Promise<Environment> {
-    const link: { connection?: Connection; defaultCwd?: string | undefined } = {};
-    let paused = false;
-    const caller: Caller = {
+  async connect(url: string | URL, options: RemoteOptions = {}): Promise<Environment> {
+    let link: Link | undefined = undefined;
+    let defaultCwd: string | undefined = undefined;
+    const wire: ProcessWire = {
       call(method, params, how) {
-        if (!link.connection) throw new ExecServerError("DISCONNECTED", "not connected yet");
-        return link.connection.call(method, params, how);
+        if (!link) throw new ExecServerError("DISCONNECTED", "not connected yet");
+        return link.call(method, params, how);
       },
+      can: (capability) => link?.can(capability) ?? false,
+      notify: (name, params) => link?.notify(name, params),
+      hold: (stop) => link?.hold(stop),
     };
-    const processes = remoteProcesses(caller, () => link.defaultCwd);
-    const relax = () => {
-      if (!paused || processes.unreadBytes >= MAX_UNREAD_BYTES) return;
-      paused = false;
-      link.connection?.channel.resume();
-    };
-    const connection = link.connection = await connect(url, options, (method, params) => {
-      if (!processes.receive(method, params)) return; // unknown notifications are ignored
-      if (paused || processes.unreadBytes < MAX_UNREAD_BYTES) return;
-      paused = true;
-      link.connection?.channel.pause();
-      processes.onRead(relax);
+    const processes = remoteProcesses(wire, () => defaultCwd);
+    const opened = await openLink(url, options, {
+      notification: (method, params) => processes.receive(method, params),
+      cursors: () => processes.cursors(),
+      readMissed: (caller) => processes.readMissed(caller),
+      ended: (reason) => processes.fail(reason),
     });
-    const info = remoteInfo(connection, connection.info);
-    connection.ended.then((reason) => processes.fail(reason));
-    link.defaultCwd = (await info.get()).cwd;
-    const { close } = connection;
+    link = opened;
+    const info = remoteInfo(opened, opened.info);
+    defaultCwd = (await info.get()).cwd;
     return {
       info,
-      files: remoteFiles(connection),
+      files: remoteFiles(opened),
       processes,
-      sessionId: connection.sessionId,
-      close,
-      [Symbol.asyncDispose]: close,
+      sessionId: opened.sessionId,
+      close: () => opened.close(),
+      [Symbol.asyncDispose]: () => opened.close(),
     };
   },
 };
-
-/** Output that may wait in a client for its readers before it stops reading the socket. */
-const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
-
-function forgetWhenClosed(started: LocalProcess, forget: () => void): void {
-  started.ended.then(forget, forget);
-}

@@ -63,7 +63,9 @@ export function sizeOption(options: Options, name: string, otherwise: number): n
   if (value === undefined) return otherwise;
   const match = /^(\d{1,12})([KMG]?)$/i.exec(value);
   const bytes = Number(match?.[1]) * 1024 ** " KMG".indexOf((match?.[2] || " ").toUpperCase());
-  if (!match || bytes < 1024 ** 2) throw new UsageError(`invalid value '${value}' for '--${name}': a size from 1M is needed`);
+  if (!match || bytes < 1024 ** 2) {
+    throw new UsageError(`invalid value '${value}' for '--${name}': a size from 1M is needed`);
+  }
   return bytes;
 }
 

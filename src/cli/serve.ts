@@ -38,7 +38,10 @@ export async function serve(options: Options): Promise<number> {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
       spillFolder: textOption(options, "spill-dir") ?? retention.spillFolder,
-      shared: { usedBytes: 0, maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes) },
+      shared: {
+        usedBytes: 0,
+        maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes),
+      },
     },
   }, log);
   // A defect in the handling of one request must not end everybody's processes.

@@ -24,10 +24,20 @@ export interface ConnectOptions {
   readonly clientName?: string;
   /** Resume this session instead of opening one. */
   readonly resumeSessionId?: string;
+  /** With {@link resumeSessionId}: false refuses when another connection has the session. Default true: take it over. */
+  readonly takeOver?: boolean;
   /** Limit for TCP, TLS and upgrade, in ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** Limit for the handshake that follows, in ms. Default 10,000. */
   readonly initializeTimeoutMs?: number;
+}
+
+/** What a link adds to the handshake. */
+export interface HandshakeOptions extends ConnectOptions {
+  /** For each process: the last event received. */
+  readonly cursors?: Record<string, number>;
+  /** Life of the session without a connection, in ms. */
+  readonly sessionTtlMs?: number;
 }
 
 /** A connection whose handshake is done. */
@@ -37,8 +47,12 @@ export interface Connection extends Caller {
   readonly info: v.InferOutput<typeof EnvironmentInfoSchema> | null | undefined;
   /** The socket underneath. */
   readonly channel: Channel;
-  /** Resolves with the reason when the connection has ended. */
-  readonly ended: Promise<ExecServerError>;
+  /** Life of the session without a connection, in ms, if the server told. */
+  readonly sessionTtlMs: number | undefined;
+  /** False once it has ended. */
+  readonly open: boolean;
+  /** Sends a notification. */
+  notify(name: string, params: unknown): void;
   /** Ends it. */
   close(): Promise<void>;
 }
@@ -49,18 +63,24 @@ export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 /** Called for each notification of the server, in order. */
 export type NotificationListener = (method: string, params: unknown) => void;
 
+/** Called once, when an open connection has ended: the close code and the reason. */
+export type EndListener = (code: number, reason: ExecServerError) => void;
+
 /**
  * Connects and does the handshake.
  * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
  */
 export async function connect(
   url: string | URL,
-  options: ConnectOptions,
+  options: HandshakeOptions,
   listener: NotificationListener,
+  onEnd: EndListener,
 ): Promise<Connection> {
   const socket = await openSocket(url, options);
   const pending = createPending();
-  const ended = deferred<ExecServerError>();
+  const ended = deferred<void>();
+  let open = true;
+  let established = false;
   const channel = socketChannel(socket, {
     message(text) {
       try {
@@ -78,8 +98,10 @@ export async function connect(
         "DISCONNECTED",
         `the connection ended (${code}${reason && `: ${clip(reason)}`})`,
       );
+      open = false;
       pending.fail(error);
-      ended.resolve(error);
+      ended.resolve(undefined);
+      if (established) onEnd(code, error);
     },
   });
   const receive = (text: string | undefined) => {
@@ -101,18 +123,27 @@ export async function connect(
   const params = {
     clientName: options.clientName ?? "exec-server",
     resumeSessionId: options.resumeSessionId ?? null,
+    acknowledgesOutput: true,
+    sessionTtlMs: options.sessionTtlMs ?? null,
+    takeOver: options.takeOver ?? true,
+    cursors: options.cursors ?? {},
   };
   const limit = AbortSignal.timeout(options.initializeTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
   try {
     const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
     const opened = await caller.call(Initialize, params, { signal });
     channel.send(notificationText(Initialized.name, {}));
+    established = true;
     return {
       ...caller,
       sessionId: opened.sessionId,
       info: opened.environmentInfo,
       channel,
-      ended: ended.promise,
+      sessionTtlMs: opened.sessionTtlMs ?? undefined,
+      get open() {
+        return open;
+      },
+      notify: (name, about) => channel.send(notificationText(name, about)),
       async close() {
         channel.close(CloseCode.normal, "");
         await ended.promise;
@@ -120,7 +151,7 @@ export async function connect(
     };
   } catch (error) {
     channel.close(CloseCode.normal, "");
-    if (limit.aborted) {
+    if (limit.aborted && !options.signal?.aborted) {
       throw new ExecServerError("TIMEOUT", `${at(url)} did not answer the handshake in time`);
     }
     throw error;

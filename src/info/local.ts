@@ -9,6 +9,12 @@ import type { EnvironmentInfo, Info } from "./trait.ts";
 export const CAPABILITIES: Readonly<Record<string, boolean>> = {
   /** `process/closeStdin` exists. */
   processCloseStdin: true,
+  /** `process/list` exists. */
+  processList: true,
+  /** `process/start` knows `startId`. */
+  processStartId: true,
+  /** `process/outputAck` is understood, `initialize` knows `acknowledgesOutput` and `cursors`. */
+  outputAcknowledgement: true,
 };
 
 /** This machine's facts, taken once. */

@@ -7,6 +7,8 @@ export type WriteStatus = "accepted" | "unknownProcess" | "stdinClosed" | "start
 export interface ProcessControl {
   readonly id: string;
   readonly log: OutputLog;
+  /** Number of the first event that its readers get: 1, or later for one that was attached to later. */
+  readonly firstSeq: number;
   /**
    * Queues bytes for standard input; resolves when there is room for more.
    * @param writeId the same id is written once, whatever the bytes

@@ -9,6 +9,9 @@ const STDIN_PIECE_BYTES = 512 * 1024;
 /** Writes that may be on their way at once: enough to hide the round trip. */
 const STDIN_WRITES_IN_FLIGHT = 8;
 
+/** Unread output that is dropped at once when nobody reads: less than any window that a sender waits for. */
+const DISCARD_BYTES = 256 * 1024;
+
 /** Makes the handle. @param signal terminates the process when aborted */
 export function processHandle(control: ProcessControl, signal?: AbortSignal): Process {
   const readers = new Set<Reader>();
@@ -21,7 +24,7 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
     if (seen !== Infinity) log.deliver(seen);
   };
   log.subscribe(() => {
-    if (abandoned && log.room()) settle();
+    if (abandoned && log.undeliveredBytes >= DISCARD_BYTES) settle();
   });
 
   const read = (): Reader => {
@@ -89,7 +92,7 @@ interface Reader {
 
 function createReader(control: ProcessControl, moved: () => void, left: () => void): Reader {
   const { log } = control;
-  let position = 0;
+  let position = control.firstSeq - 1;
   let gone = false;
   return {
     get position() {

@@ -14,7 +14,7 @@ import { clip } from "../protocol/quote.ts";
 import { requireNoSandbox } from "../protocol/sandbox.ts";
 import { type Route, route } from "../rpc/route.ts";
 import { encodeBase64 } from "./base64.ts";
-import type { LocalProcess, LocalProcesses } from "./local.ts";
+import { type LocalProcess, type LocalProcesses, summaryOf } from "./local.ts";
 import { readLog } from "./read.ts";
 
 /** What a session wants to know of the requests about its processes. */
@@ -93,13 +93,13 @@ export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): R
       return { status: process ? await process.closeStdin() : "unknownProcess" };
     }, "waiting"),
     route(ProcessList, () => ({
-      processes: processes.list().map((process) => ({
-        processId: process.id,
-        pid: process.pid ?? null,
-        argv: [...process.argv],
-        state: stateOf(process),
-        exitCode: process.log.exitCode ?? null,
-        startedAtMs: process.startedAtMs,
+      processes: processes.list().map(summaryOf).map(({ id, argv, state, pid, exitCode, startedAtMs }) => ({
+        processId: id,
+        argv: [...argv],
+        state,
+        pid: pid ?? null,
+        exitCode: exitCode ?? null,
+        startedAtMs,
       })),
     }), "control"),
     route(ProcessSignal, async (params) => {
@@ -113,11 +113,6 @@ export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): R
       return { running: await process?.terminate() ?? false };
     }, "control"),
   ];
-}
-
-function stateOf({ starting, log }: LocalProcess): "starting" | "running" | "exited" | "closed" {
-  if (starting) return "starting";
-  return log.closed ? "closed" : log.exitCode !== undefined ? "exited" : "running";
 }
 
 function cwdOf(url: URL): string {

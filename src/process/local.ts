@@ -14,7 +14,7 @@ import type { Retention } from "./retention.ts";
 import { signalGroup } from "./process_group.ts";
 import { settled } from "./settled.ts";
 import { createStdinQueue } from "./stdin_queue.ts";
-import type { EnvPolicy, OutputStream } from "./trait.ts";
+import type { EnvPolicy, OutputStream, ProcessSummary } from "./trait.ts";
 
 /** What to start; every part is checked by {@link LocalProcesses.start}. */
 export interface LocalStart {
@@ -91,10 +91,7 @@ export function createLocalProcesses(retention: Retention): LocalProcesses {
       return started.process;
     },
     get: (id) => table.get(id),
-    remove(id) {
-      table.get(id)?.log.dispose();
-      table.delete(id);
-    },
+    remove: (id) => void table.delete(id),
     list: () => [...table.values()],
     async dispose() {
       disposed = true;
@@ -133,7 +130,10 @@ function checkStart(options: LocalStart): void {
   }
 }
 
-function createLocalProcess(options: LocalStart, retention: Retention): { process: LocalProcess; running: Promise<void> } {
+function createLocalProcess(
+  options: LocalStart,
+  retention: Retention,
+): { process: LocalProcess; running: Promise<void> } {
   const log = createOutputLog(retention);
   const startedAtMs = Date.now();
   let state: "starting" | "running" | "exited" = "starting";
@@ -199,6 +199,7 @@ function createLocalProcess(options: LocalStart, retention: Retention): { proces
 
   const self: LocalProcess = {
     id: options.id,
+    firstSeq: 1,
     argv: options.argv,
     startedAtMs,
     get pid() {
@@ -239,4 +240,17 @@ function createLocalProcess(options: LocalStart, retention: Retention): { proces
 /** 128 + signal number, as shells report it (bash(1), EXIT STATUS). */
 function exitCodeOf(exit: ChildExit): number {
   return exit.signal === null ? exit.code ?? 1 : 128 + exit.signal;
+}
+
+/** What may be told of a process. */
+export function summaryOf(one: LocalProcess): ProcessSummary {
+  const { id, argv, pid, startedAtMs, starting, log } = one;
+  const state = starting
+    ? "starting"
+    : log.closed
+    ? "closed"
+    : log.exitCode !== undefined
+    ? "exited"
+    : "running";
+  return { id, argv, state, pid, exitCode: log.exitCode, startedAtMs };
 }

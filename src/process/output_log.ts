@@ -9,7 +9,14 @@
 import type { ExecServerError } from "../protocol/error.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import { BLOCK_BYTES, createByteStore, type StoredBytes } from "./byte_store.ts";
-import { GUARANTEED_BYTES, MAX_ATTACHED_BYTES, MAX_ATTACHED_EVENTS, MAX_DETACHED_EVENTS, MEMORY_BYTES, type Retention } from "./retention.ts";
+import {
+  GUARANTEED_BYTES,
+  MAX_ATTACHED_BYTES,
+  MAX_ATTACHED_EVENTS,
+  MAX_DETACHED_EVENTS,
+  MEMORY_BYTES,
+  type Retention,
+} from "./retention.ts";
 import { openSpillFile, type SpillFile } from "./spill_file.ts";
 import type { OutputStream, ProcessEvent } from "./trait.ts";
 
@@ -23,6 +30,8 @@ export interface OutputLog {
   readonly deliveredSeq: number;
   /** Bytes of output that have not. */
   readonly undeliveredBytes: number;
+  /** Bytes of output ever added. */
+  readonly receivedBytes: number;
   /** Number of the exit; undefined before it. */
   readonly exitSeq: number | undefined;
   /** Set once the leader has exited. */
@@ -67,8 +76,11 @@ interface Entry {
   readonly stored: StoredBytes | undefined;
 }
 
-/** An empty log. */
-export function createOutputLog(retention: Retention): OutputLog {
+/**
+ * An empty log.
+ * @param delivered called after the delivered number has grown
+ */
+export function createOutputLog(retention: Retention, delivered?: () => void): OutputLog {
   const store = createByteStore();
   const listeners = new Set<() => void>();
   let entries: Entry[] = [];
@@ -78,6 +90,7 @@ export function createOutputLog(retention: Retention): OutputLog {
   let seenSeq = 0; // the newest event that was handed to a reader: it must not change any more
   let retainedBytes = 0;
   let undeliveredBytes = 0;
+  let receivedBytes = 0;
   let attached = true;
   let exitCode: number | undefined;
   let exitSeq: number | undefined;
@@ -106,6 +119,7 @@ export function createOutputLog(retention: Retention): OutputLog {
   const grow = (bytes: number) => {
     count(bytes);
     undeliveredBytes += bytes;
+    receivedBytes += bytes;
   };
 
   /** Drops delivered events for room, and undelivered ones where the operator wants that; spills the rest. */
@@ -114,7 +128,9 @@ export function createOutputLog(retention: Retention): OutputLog {
       const oldest = entries[head];
       if (!oldest) break;
       const wanted = retainedBytes > MEMORY_BYTES || entries.length - head > MAX_ATTACHED_EVENTS;
-      if (!(oldest.seq <= deliveredSeq ? wanted : retention.dropOldest && full() && oldest.type === "output")) break;
+      if (
+        !(oldest.seq <= deliveredSeq ? wanted : retention.dropOldest && full() && oldest.type === "output")
+      ) break;
       drop(oldest);
     }
     if (head > 1024 || head === entries.length) {
@@ -184,6 +200,9 @@ export function createOutputLog(retention: Retention): OutputLog {
     get undeliveredBytes() {
       return undeliveredBytes;
     },
+    get receivedBytes() {
+      return receivedBytes;
+    },
     get exitSeq() {
       return exitSeq;
     },
@@ -198,7 +217,8 @@ export function createOutputLog(retention: Retention): OutputLog {
     },
     append(stream, bytes) {
       const newest = entries.at(-1);
-      const joins = newest && newest.seq > seenSeq && newest.stream === stream && newest.stored?.extend(bytes);
+      const joins = newest && newest.seq > seenSeq && newest.stream === stream &&
+        newest.stored?.extend(bytes);
       if (!joins) return this.appendEvent(stream, bytes);
       grow(bytes.length);
       notify();
@@ -231,7 +251,9 @@ export function createOutputLog(retention: Retention): OutputLog {
       seenSeq = Math.max(seenSeq, entry.seq);
       const { seq, stream, stored } = entry;
       if (stored) return { type: "output", seq, stream, bytes: stored.read() };
-      return entry.type === "exited" ? { type: "exited", seq, exitCode: exitCode ?? 0 } : { type: "closed", seq };
+      return entry.type === "exited"
+        ? { type: "exited", seq, exitCode: exitCode ?? 0 }
+        : { type: "closed", seq };
     },
     deliver(upTo) {
       const seq = Math.min(upTo, lastSeq);
@@ -245,6 +267,7 @@ export function createOutputLog(retention: Retention): OutputLog {
       seenSeq = Math.max(seenSeq, seq);
       makeRoom();
       wake();
+      delivered?.();
     },
     setAttached(now) {
       attached = now;

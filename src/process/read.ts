@@ -42,7 +42,9 @@ export async function readLog<T>(
   }
   const chunks: T[] = [];
   const { firstSeq } = log;
-  const lost = firstSeq > window.afterSeq + 1 ? { fromSeq: window.afterSeq + 1, toSeq: firstSeq - 1 } : undefined;
+  const lost = firstSeq > window.afterSeq + 1
+    ? { fromSeq: window.afterSeq + 1, toSeq: firstSeq - 1 }
+    : undefined;
   let bytes = 0;
   let lastTaken = 0;
   let isCut = window.maxBytes !== undefined;

@@ -6,7 +6,11 @@ import {
   ProcessClosed,
   ProcessCloseStdin,
   ProcessExited,
+  ProcessList,
   ProcessOutput,
+  ProcessOutputAck,
+  ProcessOutputLost,
+  ProcessRead,
   ProcessSignal,
   ProcessStart,
   ProcessTerminate,
@@ -20,17 +24,35 @@ import { createOutputLog, type OutputLog } from "./output_log.ts";
 import { memoryRetention } from "./retention.ts";
 import { type EnvPolicy, INHERIT_ALL_BUT_SECRETS, type Processes, type ProcessEvent } from "./trait.ts";
 
-/** The processes of a connection's session. */
+/** What the remote processes need of their connection. */
+export interface ProcessWire extends Caller {
+  /** True when the server knows a capability. */
+  can(capability: string): boolean;
+  /** Sends a notification if there is a connection now. */
+  notify(name: string, params: unknown): void;
+  /** Stops and resumes the reading of the socket. */
+  hold(stop: boolean): void;
+}
+
+/** The processes of a session on a server. */
 export interface RemoteProcesses extends Processes {
-  /** Takes a notification; false when it is not about processes. @throws ExecServerError when it is malformed */
-  receive(method: string, params: unknown): boolean;
-  /** Bytes received and not yet read by anybody. */
-  readonly unreadBytes: number;
-  /** Calls back after bytes have been read. */
-  onRead(action: () => void): void;
+  /** Takes a notification; one that is not about processes is ignored. @throws ExecServerError when it is malformed */
+  receive(method: string, params: unknown): void;
+  /** For each open process the last event received. */
+  cursors(): Record<string, number>;
+  /** Reads what open processes missed, from a server that does not push it. */
+  readMissed(caller: Caller): Promise<void>;
   /** The session cannot be had any more: every open process fails. */
   fail(reason: ExecServerError): void;
 }
+
+/** Received output is acknowledged after so many bytes: often enough that a window never runs empty. */
+const ACKNOWLEDGE_EVERY_BYTES = 128 * 1024;
+/**
+ * Output that may wait for its readers before the socket is not read any more. Only servers that push without waiting
+ * for acknowledgements get here.
+ */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
 /** Events that came before their turn, and the log of those in order. */
 interface Inbox {
@@ -39,19 +61,51 @@ interface Inbox {
 }
 
 /** @param defaultCwd where processes start when the caller does not say; a native path */
-export function remoteProcesses(caller: Caller, defaultCwd: () => string | undefined): RemoteProcesses {
+export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | undefined): RemoteProcesses {
   const inboxes = new Map<string, Inbox>();
+  let holding = false;
+
+  const open = (id: string): Inbox => {
+    if (inboxes.has(id)) throw new ExecServerError("INVALID_REQUEST", `process ${id} already exists`);
+    let acknowledged = 0;
+    let bytesBefore = 0;
+    const log: OutputLog = createOutputLog(memoryRetention(), () => {
+      const read = log.receivedBytes - log.undeliveredBytes;
+      if (read - bytesBefore >= ACKNOWLEDGE_EVERY_BYTES || log.deliveredSeq === log.lastSeq && log.closed) {
+        bytesBefore = read;
+        acknowledge();
+      }
+      relax();
+    });
+    const acknowledge = () => {
+      if (log.deliveredSeq <= acknowledged || !wire.can("outputAcknowledgement")) return;
+      acknowledged = log.deliveredSeq;
+      wire.notify(ProcessOutputAck.name, { processId: id, seq: acknowledged });
+    };
+    const inbox: Inbox = { log, early: new Map() };
+    inboxes.set(id, inbox);
+    return inbox;
+  };
+
+  const unread = () => {
+    let total = 0;
+    for (const { log } of inboxes.values()) total += log.undeliveredBytes;
+    return total;
+  };
+
+  const relax = () => {
+    if (!holding || unread() >= MAX_UNREAD_BYTES) return;
+    holding = false;
+    wire.hold(false);
+  };
+
   return {
     async start(options) {
       options.signal?.throwIfAborted();
       const id = options.id ?? crypto.randomUUID();
-      if (inboxes.has(id)) {
-        throw new ExecServerError("INVALID_REQUEST", `process ${id} already exists`);
-      }
-      const inbox: Inbox = { log: createOutputLog(memoryRetention()), early: new Map() };
-      inboxes.set(id, inbox); // before the request: a server may notify before it answers
+      const inbox = open(id); // before the request: a server may notify before it answers
       try {
-        await caller.call(ProcessStart, {
+        await wire.call(ProcessStart, {
           processId: id,
           argv: [...options.argv],
           cwd: pathUri(options.cwd ?? defaultCwd() ?? "/"),
@@ -61,37 +115,93 @@ export function remoteProcesses(caller: Caller, defaultCwd: () => string | undef
           pipeStdin: options.pipeStdin ?? false,
           arg0: options.arg0 ?? null,
           sandbox: null,
-        });
+          startId: crypto.randomUUID(),
+        }, { signal: options.signal });
+      } catch (error) {
+        inboxes.delete(id);
+        const mayRun = options.signal?.aborted ||
+          (error instanceof ExecServerError && error.code === "UNKNOWN_OUTCOME");
+        if (mayRun) wire.call(ProcessTerminate, { processId: id }).catch(() => {});
+        throw error;
+      }
+      return processHandle(control(wire, id, inbox.log, 1), options.signal);
+    },
+    async list() {
+      const { processes } = await wire.call(ProcessList, null);
+      return processes.map(({ processId, pid, argv, state, exitCode, startedAtMs }) => ({
+        id: processId,
+        argv,
+        state,
+        pid: pid ?? undefined,
+        exitCode: exitCode ?? undefined,
+        startedAtMs,
+      }));
+    },
+    async attach(id) {
+      const inbox = open(id);
+      try {
+        const read = await wire.call(ProcessRead, { processId: id, afterSeq: 0 });
+        const firstSeq = read.chunks[0]?.seq ?? read.lost?.toSeq ?? 1;
+        inbox.log.skipTo(firstSeq - 1);
+        take(inbox, read);
+        if (inbox.log.closed) inboxes.delete(id);
+        return processHandle(control(wire, id, inbox.log, firstSeq));
       } catch (error) {
         inboxes.delete(id);
         throw error;
       }
-      return processHandle(control(caller, id, inbox.log), options.signal);
     },
     receive(method, params) {
-      const event = decode(method, params);
-      if (!event) return false;
-      const inbox = inboxes.get(event.processId);
-      if (inbox && event.event.seq > inbox.log.lastSeq) {
-        inbox.early.set(event.event.seq, event.event);
-        deliver(inbox);
-        if (inbox.log.closed) inboxes.delete(event.processId);
+      if (method === ProcessOutputLost.name) {
+        const { processId, fromSeq, toSeq } = parse(ProcessOutputLost.params, params, method);
+        const log = inboxes.get(processId)?.log;
+        if (log && fromSeq <= log.lastSeq + 1) log.skipTo(toSeq);
+        return;
       }
-      return true;
+      const decoded = decode(method, params);
+      const inbox = decoded && inboxes.get(decoded.processId);
+      if (!inbox || decoded.event.seq <= inbox.log.lastSeq) return;
+      inbox.early.set(decoded.event.seq, decoded.event);
+      deliver(inbox);
+      if (inbox.log.closed) inboxes.delete(decoded.processId);
+      if (holding || unread() < MAX_UNREAD_BYTES) return;
+      holding = true;
+      wire.hold(true);
     },
-    get unreadBytes() {
-      let total = 0;
-      for (const { log } of inboxes.values()) total += log.undeliveredBytes;
-      return total;
-    },
-    onRead(action) {
-      for (const { log } of inboxes.values()) void log.room()?.then(action);
+    cursors: () => Object.fromEntries([...inboxes].map(([id, { log }]) => [id, log.lastSeq])),
+    async readMissed(caller) {
+      await Promise.all([...inboxes].map(async ([processId, inbox]) => {
+        try {
+          take(inbox, await caller.call(ProcessRead, { processId, afterSeq: inbox.log.lastSeq, waitMs: 0 }));
+        } catch (error) {
+          // Of one that was being started when the connection broke, `start` itself tells its caller.
+          if (error instanceof ExecServerError && error.code === "INVALID_REQUEST") inbox.log.fail(error);
+          else throw error;
+        }
+        if (inbox.log.closed || inbox.log.failure) inboxes.delete(processId);
+      }));
     },
     fail(reason) {
       for (const { log } of inboxes.values()) log.fail(reason);
       inboxes.clear();
     },
   };
+}
+
+/** Appends an answer to `process/read`. The numbers below `nextSeq` that no chunk has are the exit and the end. */
+function take(inbox: Inbox, read: v.InferOutput<typeof ProcessRead.result>): void {
+  const { log, early } = inbox;
+  const chunks = new Map(read.chunks.map((chunk) => [chunk.seq, chunk]));
+  if (read.lost && read.lost.toSeq > log.lastSeq) log.skipTo(read.lost.toSeq);
+  for (let seq = log.lastSeq + 1; seq < read.nextSeq; seq++) {
+    const chunk = chunks.get(seq);
+    if (chunk) early.set(seq, { type: "output", seq, stream: chunk.stream, bytes: chunk.chunk });
+    else if (read.exited && log.exitCode === undefined) {
+      early.set(seq, { type: "exited", seq, exitCode: read.exitCode ?? 1 });
+    } else if (read.closed && seq === read.nextSeq - 1) early.set(seq, { type: "closed", seq });
+    else if (!early.has(seq)) log.skipTo(seq);
+    deliver(inbox);
+  }
 }
 
 /** Appends what is next in order. */
@@ -129,10 +239,11 @@ function parse<S extends v.GenericSchema>(schema: S, params: unknown, method: st
   throw new ExecServerError("PROTOCOL_VIOLATION", `malformed ${method}: ${parsed.issues[0].message}`);
 }
 
-function control(caller: Caller, processId: string, log: OutputLog): ProcessControl {
+function control(caller: Caller, processId: string, log: OutputLog, firstSeq: number): ProcessControl {
   return {
     id: processId,
     log,
+    firstSeq,
     async write(bytes: Uint8Array, writeId: string) {
       return (await caller.call(ProcessWrite, { processId, chunk: encodeBase64(bytes), writeId })).status;
     },

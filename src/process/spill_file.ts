@@ -1,5 +1,15 @@
 /** A file for output that has no room in memory: slots of one block each, used again, gone with its owner. */
-import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, readSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 
 /** Blocks on disk. All calls are synchronous: a block is at most 64 KiB and lands in the page cache. */

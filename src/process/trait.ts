@@ -94,8 +94,32 @@ export interface Process {
   terminate(): Promise<boolean>;
 }
 
+/** What {@link Processes.list} tells of a process. */
+export interface ProcessSummary {
+  /** Its name in the session. */
+  readonly id: string;
+  /** Program and arguments. */
+  readonly argv: readonly string[];
+  /** `exited`: the leader is gone, its output still open. `closed`: nothing more will come. */
+  readonly state: "starting" | "running" | "exited" | "closed";
+  /** Process id of the leader, and of the group; undefined until it runs. */
+  readonly pid: number | undefined;
+  /** Undefined until it has exited. */
+  readonly exitCode: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+}
+
 /** The processes of an environment. */
 export interface Processes {
+  /** Those of the session that run, or whose output is still kept. @throws `METHOD_NOT_FOUND` (reference server) */
+  list(): Promise<readonly ProcessSummary[]>;
+  /**
+   * A process that something else has started in this session, such as an earlier connection. Its events begin with
+   * the oldest that is still kept.
+   * @throws ExecServerError `INVALID_REQUEST` when there is none with this id
+   */
+  attach(id: string): Promise<Process>;
   /**
    * Starts a program and resolves once it runs.
    * @throws ExecServerError `ENOENT` (program or cwd missing), `EACCES` (not executable), `ENOTDIR` (cwd is a file),

@@ -1,6 +1,6 @@
 /** `fs/*` (protocol reference, section 11). */
 import * as v from "valibot";
-import { method } from "./method.ts";
+import { method, repeatable } from "./method.ts";
 import { sandbox } from "./sandbox.ts";
 import { flag, maybe, pathUri, struct, text, unsigned } from "./schema.ts";
 
@@ -8,13 +8,13 @@ const followSymlinks = () => maybe(flag());
 const empty = v.object({});
 
 /** A whole regular file. */
-export const FsReadFile = method(
+export const FsReadFile = repeatable(method(
   "fs/readFile",
   "filesystem",
   "FsReadFileParams",
   struct("FsReadFileParams", { path: pathUri(), followSymlinks: followSymlinks(), sandbox: sandbox() }),
   v.object({ dataBase64: v.string() }),
-);
+));
 
 /** Replaces or creates a file. */
 export const FsWriteFile = method(
@@ -45,7 +45,7 @@ export const FsCreateDirectory = method(
 );
 
 /** Kind, size and times of a path. */
-export const FsGetMetadata = method(
+export const FsGetMetadata = repeatable(method(
   "fs/getMetadata",
   "filesystem",
   "FsGetMetadataParams",
@@ -58,19 +58,19 @@ export const FsGetMetadata = method(
     createdAtMs: v.number(),
     modifiedAtMs: v.number(),
   }),
-);
+));
 
 /** The path without links. */
-export const FsCanonicalize = method(
+export const FsCanonicalize = repeatable(method(
   "fs/canonicalize",
   "filesystem",
   "FsCanonicalizeParams",
   struct("FsCanonicalizeParams", { path: pathUri(), sandbox: sandbox() }),
   v.object({ path: v.string() }),
-);
+));
 
 /** The names in a directory. */
-export const FsReadDirectory = method(
+export const FsReadDirectory = repeatable(method(
   "fs/readDirectory",
   "filesystem",
   "FsReadDirectoryParams",
@@ -78,10 +78,10 @@ export const FsReadDirectory = method(
   v.object({
     entries: v.array(v.object({ fileName: v.string(), isDirectory: v.boolean(), isFile: v.boolean() })),
   }),
-);
+));
 
 /** A tree, breadth first, within limits. */
-export const FsWalk = method(
+export const FsWalk = repeatable(method(
   "fs/walk",
   "filesystem",
   "FsWalkParams",
@@ -101,7 +101,7 @@ export const FsWalk = method(
     errors: v.array(v.object({ path: v.string(), message: v.string() })),
     truncated: v.boolean(),
   }),
-);
+));
 
 /** Removes a file or, by default, a whole tree. */
 export const FsRemove = method(

@@ -24,6 +24,15 @@ export interface Method<
   readonly area: Area;
   readonly params: P;
   readonly result: R;
+  /** Asked twice it does what it does once: a client may ask again when the answer was lost with the connection. */
+  readonly repeatable: boolean;
+}
+
+/** Says that a request may be asked again when its answer was lost. */
+export function repeatable<P extends v.GenericSchema, R extends v.GenericSchema>(
+  one: Method<P, R>,
+): Method<P, R> {
+  return { ...one, repeatable: true };
 }
 
 /** A message without an answer. */
@@ -45,7 +54,7 @@ export function method<P extends StructSchema, R extends v.GenericSchema>(
   params: P,
   result: R,
 ): Method<P, R> {
-  return { name, struct: structName, area, params, result };
+  return { name, struct: structName, area, params, result, repeatable: false };
 }
 
 /** Declares a request without params: absent, null and `{}` are accepted. */
@@ -54,7 +63,7 @@ export function unitMethod<R extends v.GenericSchema>(
   area: Area,
   result: R,
 ): Method<typeof unit, R> {
-  return { name, struct: undefined, area, params: unit, result };
+  return { name, struct: undefined, area, params: unit, result, repeatable: true };
 }
 
 const unit = v.pipe(

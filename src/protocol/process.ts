@@ -1,6 +1,6 @@
 /** `process/*` (protocol reference, section 10). */
 import * as v from "valibot";
-import { method, type Notification, unitMethod } from "./method.ts";
+import { method, type Notification, repeatable, unitMethod } from "./method.ts";
 import { sandbox } from "./sandbox.ts";
 import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, uuid, variant } from "./schema.ts";
 
@@ -46,7 +46,7 @@ export const ProcessStart = method(
 );
 
 /** Retained output after a sequence number; may wait for more. */
-export const ProcessRead = method(
+export const ProcessRead = repeatable(method(
   "process/read",
   "exec",
   "ReadParams",
@@ -67,25 +67,25 @@ export const ProcessRead = method(
     /** Added: events after `afterSeq` that are no longer retained. */
     lost: v.nullish(v.object({ fromSeq: v.number(), toSeq: v.number() })),
   }),
-);
+));
 
 /** Bytes for a child's standard input; the same `writeId` is written once. */
-export const ProcessWrite = method(
+export const ProcessWrite = repeatable(method(
   "process/write",
   "exec",
   "WriteParams",
   struct("WriteParams", { processId: text(), chunk: base64(), writeId: text() }),
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
-);
+));
 
 /** Ends a child's standard input after what was written before. Added to the reference's wire. */
-export const ProcessCloseStdin = method(
+export const ProcessCloseStdin = repeatable(method(
   "process/closeStdin",
   "exec",
   "CloseStdinParams",
   struct("CloseStdinParams", { processId: text() }),
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
-);
+));
 
 /** A signal to the process group. */
 export const ProcessSignal = method(
@@ -97,13 +97,13 @@ export const ProcessSignal = method(
 );
 
 /** SIGKILL to the process group. */
-export const ProcessTerminate = method(
+export const ProcessTerminate = repeatable(method(
   "process/terminate",
   "exec",
   "TerminateParams",
   struct("TerminateParams", { processId: text() }),
   v.object({ running: v.boolean() }),
-);
+));
 
 /** The session's processes, started or kept. Added to the reference's wire. */
 export const ProcessList = unitMethod(

@@ -5,7 +5,13 @@ import { ExecServerError, invalidRequest, RpcCode, rpcCodeOf, toExecServerError 
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
 import { type Area, decodeParams } from "../protocol/method.ts";
-import { ProcessClosed, ProcessExited, ProcessOutput, ProcessOutputAck, ProcessOutputLost } from "../protocol/process.ts";
+import {
+  ProcessClosed,
+  ProcessExited,
+  ProcessOutput,
+  ProcessOutputAck,
+  ProcessOutputLost,
+} from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
 import { encodeBase64 } from "../process/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
@@ -46,7 +52,9 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       receive(text);
     },
     pong(payload) {
-      if (session && session.attachment === attachment && /^\d{1,15}$/.test(payload)) session.pong(Number(payload));
+      if (session && session.attachment === attachment && /^\d{1,15}$/.test(payload)) {
+        session.pong(Number(payload));
+      }
     },
     closed(code, reason) {
       server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
@@ -149,7 +157,9 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       const run = route.prepare(params);
       const { area } = route.method;
       if (!session) throw invalidRequest(`client must call initialize before using ${area} methods`);
-      if (state !== "ready") throw invalidRequest(`client must send initialized before using ${area} methods`);
+      if (state !== "ready") {
+        throw invalidRequest(`client must send initialized before using ${area} methods`);
+      }
       accept({ id, area, lane: route.lane, run });
     } catch (error) {
       refuse(id, error, "exec");
@@ -164,7 +174,10 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       session = got;
       attachment = own;
       state = "opened";
-      server.log("debug", params.resumeSessionId ? "session resumed" : "session opened", { peer, session: got.id });
+      server.log("debug", params.resumeSessionId ? "session resumed" : "session opened", {
+        peer,
+        session: got.id,
+      });
       channel.send(resultText(id, {
         sessionId: got.id,
         environmentInfo: server.info,
@@ -210,7 +223,9 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   };
 
   const hasPlace = (work: Work) =>
-    work.lane === "waiting" ? waiting < MAX_WAITING_REQUESTS : runningOrdinary < server.options.concurrentRequests;
+    work.lane === "waiting"
+      ? waiting < MAX_WAITING_REQUESTS
+      : runningOrdinary < server.options.concurrentRequests;
 
   /** Starts what may start; stops reading the socket while too much waits or the client does not read answers. */
   const relieve = () => {

@@ -8,7 +8,12 @@ import { createLocalProcesses } from "../process/local.ts";
 import { defaultRetention, type Retention } from "../process/retention.ts";
 import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
 import type { Route } from "../rpc/route.ts";
-import { createSessionRegistry, DEFAULT_MAX_SESSION_TTL_MS, DEFAULT_SESSION_TTL_MS, type SessionRegistry } from "../session/registry.ts";
+import {
+  createSessionRegistry,
+  DEFAULT_MAX_SESSION_TTL_MS,
+  DEFAULT_SESSION_TTL_MS,
+  type SessionRegistry,
+} from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import type { Log } from "./log.ts";
 
@@ -69,7 +74,9 @@ export async function createServer(options: ServerOptions, log: Log): Promise<Se
     log,
     registry: createSessionRegistry(options),
     info: wireInfo(await info.get()),
-    declared: table(processRoutes(createLocalProcesses(options.retention), { started() {}, delivered() {}, answered() {} })),
+    declared: table(
+      processRoutes(createLocalProcesses(options.retention), { started() {}, delivered() {}, answered() {} }),
+    ),
     routesOf(session) {
       let routes = bound.get(session);
       if (!routes) bound.set(session, routes = table(processRoutes(session.processes, hooksOf(session))));

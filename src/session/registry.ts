@@ -70,7 +70,9 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
   };
 
   const unknown = (id: string) =>
-    new ExecServerError("UNKNOWN_SESSION", `unknown session id ${clip(id)}`, { rpcCode: RpcCode.invalidRequest });
+    new ExecServerError("UNKNOWN_SESSION", `unknown session id ${clip(id)}`, {
+      rpcCode: RpcCode.invalidRequest,
+    });
 
   const requireFree = (session: Session, wanted: ResumeOptions) => {
     if (!session.attachment) return;
@@ -92,7 +94,10 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       }
       const id = crypto.randomUUID();
       const session = createSession(id, createLocalProcesses(options.retention), {
-        ttlMs: Math.min(ttlMs ?? options.sessionTtlMs, Math.max(options.maxSessionTtlMs, options.sessionTtlMs)),
+        ttlMs: Math.min(
+          ttlMs ?? options.sessionTtlMs,
+          Math.max(options.maxSessionTtlMs, options.sessionTtlMs),
+        ),
       });
       sessions.set(id, session);
       session.attach(attachment, new Map());
@@ -107,7 +112,9 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       }
       const deadline = deadlines.get(session);
       // The deadline decides, not whether its timer has fired yet.
-      if (deadline && performance.now() >= deadline.at) return end(session).then(() => Promise.reject(unknown(id)));
+      if (deadline && performance.now() >= deadline.at) {
+        return end(session).then(() => Promise.reject(unknown(id)));
+      }
       requireFree(session, wanted);
       clearTimeout(deadline?.timer);
       deadlines.delete(session);

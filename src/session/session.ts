@@ -197,6 +197,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
         setTimeout(() => {
           feeds.delete(process.id);
           processes.remove(process.id);
+          process.log.dispose();
         }, this.ttlMs).unref();
       };
       const unsubscribe = process.log.subscribe(() => {

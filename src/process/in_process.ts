@@ -1,0 +1,45 @@
+/** {@link Processes} of this machine, for a program that runs on it. */
+import process from "node:process";
+import { nativePathText } from "../files/native_path.ts";
+import { invalidRequest } from "../protocol/error.ts";
+import { clip } from "../protocol/quote.ts";
+import { processHandle } from "./handle.ts";
+import { createLocalProcesses, summaryOf } from "./local.ts";
+import { memoryRetention } from "./retention.ts";
+import { INHERIT_ALL_BUT_SECRETS, type Processes } from "./trait.ts";
+
+/** Processes and the end of them all. */
+export interface InProcess extends Processes {
+  /** Kills every process. Resolves when all have been reaped. */
+  close(): Promise<void>;
+}
+
+/** No processes yet. */
+export function inProcess(): InProcess {
+  const processes = createLocalProcesses(memoryRetention());
+  return {
+    async start(options) {
+      options.signal?.throwIfAborted();
+      const started = await processes.start({
+        id: options.id ?? crypto.randomUUID(),
+        argv: options.argv,
+        cwd: nativePathText(options.cwd ?? process.cwd()),
+        env: options.env ?? {},
+        envPolicy: options.envPolicy ?? INHERIT_ALL_BUT_SECRETS,
+        pipeStdin: options.pipeStdin ?? false,
+        tty: options.tty ?? false,
+        arg0: options.arg0,
+      });
+      const forget = () => processes.remove(started.id);
+      started.ended.then(forget, forget);
+      return processHandle(started, options.signal);
+    },
+    list: () => Promise.resolve(processes.list().map(summaryOf)),
+    attach(id) {
+      const found = processes.get(id);
+      if (!found) return Promise.reject(invalidRequest(`unknown process id ${clip(id)}`));
+      return Promise.resolve(processHandle({ ...found, log: found.log, firstSeq: found.log.firstSeq }));
+    },
+    close: () => processes.dispose(),
+  };
+}
