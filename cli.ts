@@ -8,6 +8,11 @@ import { ExitCode, UsageError } from "./src/cli/exit.ts";
 import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
+const EXTRA_HELP = {
+  force: "Take the session over when another connection has it",
+  json: "Print JSON",
+  all: "All processes of the session",
+};
 const URL_HELP = "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: this machine";
 
 cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
@@ -19,10 +24,19 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
   .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
   .option("--no-take-over", "Refuse to resume a session that another connection has")
-  .option("--retained-output <size>", "Undelivered output kept for a process while nobody is attached (default: 256M)")
+  .option(
+    "--retained-output <size>",
+    "Undelivered output kept for a process while nobody is attached (default: 256M)",
+  )
   .option("--server-retained-output <size>", "The same for all processes together (default: 2G)")
-  .option("--when-full <what>", "wait: hold the process back; drop-oldest: lose output and say so (default: wait)")
-  .option("--spill-dir <dir>", "Where output goes that has no room in memory (default: the directory for temporary files)")
+  .option(
+    "--when-full <what>",
+    "wait: hold the process back; drop-oldest: lose output and say so (default: wait)",
+  )
+  .option(
+    "--spill-dir <dir>",
+    "Where output goes that has no room in memory (default: the directory for temporary files)",
+  )
   .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")
@@ -39,12 +53,37 @@ cli.command("run", "Run the command after `--` there; its output, input and exit
     "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)",
   )
   .option("--no-stdin", "Do not pass standard input on")
+  .option("--detach", "Leave it running; print the session's and the process's id")
+  .option("--session-ttl <seconds>", "How long it may run on without a connection (default: the server's)")
+  .option("--verbose", "Say on stderr when the connection breaks and is back, also when that is no terminal")
   .example("  exec-server run --url ws://127.0.0.1:9000 -- git -C /repo log --oneline")
   .example("  tar c . | exec-server run --url $URL --cwd /tmp -- tar x")
   .example(
     "  Exits with the command's code (128+n for a signal); 125: failed to run it, 126: not executable, 127: not found",
   )
   .action(command(async (options) => (await import("./src/cli/run.ts")).run(afterDashes(options), options)));
+
+for (
+  const [name, summary, extra] of [
+    ["attach", "Go on with a process of a session: its output, its exit code", []],
+    ["logs", "Print the output that is kept of a process, and leave it there", ["force"]],
+    ["ps", "List the processes of a session", ["force", "json"]],
+    ["kill", "Kill a process of a session", ["force", "all"]],
+  ] as const
+) {
+  const added = cli.command(name, summary)
+    .option("--url <url>", "ws://… or wss://… of the server; also EXEC_SERVER_URL")
+    .option("--session <id>", "The session, as `run --detach` printed it");
+  if (name !== "ps") added.option("--process <id>", "The process; not needed when the session has only one");
+  for (const option of extra) added.option(`--${option}`, EXTRA_HELP[option]);
+  if (name === "attach") {
+    added.option("--session-ttl <seconds>", "How long the session may live without a connection")
+      .option("--verbose", "Say on stderr when the connection breaks and is back");
+  }
+  added.example(`  read -r SESSION PROCESS < <(exec-server run --url $URL --detach -- make)`)
+    .example(`  exec-server ${name} --url $URL --session $SESSION`)
+    .action(command(async (options) => (await import("./src/cli/session.ts"))[name](options)));
+}
 
 cli.command("info", "Show what is known of an environment")
   .option("--url <url>", URL_HELP)

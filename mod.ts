@@ -38,5 +38,6 @@ export {
   type Processes,
   type ProcessEvent,
   type ProcessSummary,
+  type RetainedOutput,
   type StartOptions,
 } from "./src/process/trait.ts";

@@ -1,5 +1,5 @@
 /** A place where commands run and files are: this machine, or another one behind a server. */
-import { type Link, type RemoteOptions, openLink } from "./client/link.ts";
+import { type Link, openLink, type RemoteOptions } from "./client/link.ts";
 import { localFiles } from "./files/local.ts";
 import { remoteFiles } from "./files/remote.ts";
 import type { Files } from "./files/trait.ts";

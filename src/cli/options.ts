@@ -1,5 +1,6 @@
 /** Option values as commands want them: cac hands over strings, numbers, booleans and lists as they come. */
 import process from "node:process";
+import type { RemoteOptions } from "../client/link.ts";
 import { Environment } from "../environment.ts";
 import { UsageError } from "./exit.ts";
 
@@ -74,12 +75,37 @@ export function switchOption(options: Options, name: string): boolean {
   return options[camelCase(name)] === true;
 }
 
-/** The environment that `--url` or EXEC_SERVER_URL names, or this machine. */
-export async function openEnvironment(options: Options, signal?: AbortSignal): Promise<Environment> {
+/** The server that `--url` or EXEC_SERVER_URL names. @throws UsageError when it is no WebSocket URL */
+export function serverUrl(options: Options): string | undefined {
   const url = textOption(options, "url") ?? process.env["EXEC_SERVER_URL"];
-  if (url === undefined || url === "") return Environment.local();
-  if (!/^wss?:\/\//.test(url)) throw new UsageError(`--url must begin with ws:// or wss://`);
-  return await Environment.connect(url, { clientName: "exec-server-cli", ...(signal && { signal }) });
+  if (url === undefined || url === "") return undefined;
+  if (!/^wss?:\/\//.test(url)) throw new UsageError("--url must begin with ws:// or wss://");
+  return url;
+}
+
+/** The environment that `--url` or EXEC_SERVER_URL names, or this machine. */
+export async function openEnvironment(options: Options, how: RemoteOptions = {}): Promise<Environment> {
+  const url = serverUrl(options);
+  return url === undefined
+    ? Environment.local()
+    : await Environment.connect(url, { clientName: "exec-server-cli", ...how });
+}
+
+/** `--session-ttl`, in seconds, as the option of a connection. */
+export function ttlOption(options: Options): RemoteOptions {
+  if (textOption(options, "session-ttl") === undefined) return {};
+  return { sessionTtlMs: 1000 * countOption(options, "session-ttl", 1, 2_147_483, 90) };
+}
+
+/** Says on standard error that the connection broke or is back: on a terminal, or with `--verbose`. */
+export function connectionReport(options: Options): RemoteOptions {
+  if (!process.stderr.isTTY && !switchOption(options, "verbose")) return {};
+  return {
+    onConnectionChange(state, reason) {
+      const why = reason ? `: ${reason.message}` : "";
+      process.stderr.write(`exec-server: ${state === "connected" ? "connected again" : `${state}${why}`}\n`);
+    },
+  };
 }
 
 function camelCase(name: string): string {

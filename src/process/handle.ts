@@ -179,9 +179,11 @@ function outputStream(reader: Reader, name: OutputStream): ReadableStream<Uint8A
 function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
   const inFlight = new Set<Promise<void>>();
   let failure: unknown;
+  // A server remembers write ids: another handle of the same process must not use the same ones.
+  const origin = crypto.randomUUID();
   let writes = 0;
   const send = (bytes: Uint8Array) => {
-    const one = control.write(bytes, String(++writes)).then((status) => {
+    const one = control.write(bytes, `${origin}:${++writes}`).then((status) => {
       if (status !== "accepted") {
         throw new ExecServerError("EPIPE", `the process takes no more input (${status})`);
       }

@@ -5,6 +5,7 @@ import { invalidRequest } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import { processHandle } from "./handle.ts";
 import { createLocalProcesses, summaryOf } from "./local.ts";
+import { type OutputEvent, readLog } from "./read.ts";
 import { memoryRetention } from "./retention.ts";
 import { INHERIT_ALL_BUT_SECRETS, type Processes } from "./trait.ts";
 
@@ -39,6 +40,13 @@ export function inProcess(): InProcess {
       const found = processes.get(id);
       if (!found) return Promise.reject(invalidRequest(`unknown process id ${clip(id)}`));
       return Promise.resolve(processHandle({ ...found, log: found.log, firstSeq: found.log.firstSeq }));
+    },
+    async retained(id) {
+      const found = processes.get(id);
+      if (!found) throw invalidRequest(`unknown process id ${clip(id)}`);
+      const take = ({ stream, bytes }: OutputEvent) => ({ stream, bytes: bytes.slice() });
+      const { chunks, nextSeq, lost } = await readLog(found.log, { afterSeq: 0 }, take);
+      return { chunks, beginningLost: lost !== undefined, more: nextSeq <= found.log.lastSeq };
     },
     close: () => processes.dispose(),
   };

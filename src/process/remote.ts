@@ -151,6 +151,16 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
         throw error;
       }
     },
+    async retained(id) {
+      const read = await wire.call(ProcessRead, { processId: id, afterSeq: 0 });
+      const { processes } = await wire.call(ProcessList, null).catch(() => ({ processes: [] }));
+      const closed = processes.find(({ processId }) => processId === id)?.state === "closed";
+      return {
+        chunks: read.chunks.map(({ stream, chunk }) => ({ stream, bytes: chunk })),
+        beginningLost: (read.chunks[0]?.seq ?? 1) > 1,
+        more: closed && !read.closed,
+      };
+    },
     receive(method, params) {
       if (method === ProcessOutputLost.name) {
         const { processId, fromSeq, toSeq } = parse(ProcessOutputLost.params, params, method);

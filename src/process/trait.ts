@@ -110,6 +110,16 @@ export interface ProcessSummary {
   readonly startedAtMs: number;
 }
 
+/** What {@link Processes.retained} finds. */
+export interface RetainedOutput {
+  /** Oldest first. */
+  readonly chunks: readonly { readonly stream: OutputStream; readonly bytes: Uint8Array }[];
+  /** Older output is not kept any more. */
+  readonly beginningLost: boolean;
+  /** There is newer output that did not fit. */
+  readonly more: boolean;
+}
+
 /** The processes of an environment. */
 export interface Processes {
   /** Those of the session that run, or whose output is still kept. @throws `METHOD_NOT_FOUND` (reference server) */
@@ -120,6 +130,11 @@ export interface Processes {
    * @throws ExecServerError `INVALID_REQUEST` when there is none with this id
    */
   attach(id: string): Promise<Process>;
+  /**
+   * What is kept of a process's output, at most 16 MiB from the oldest on, without taking it from anyone.
+   * @throws ExecServerError `INVALID_REQUEST` when there is no process with this id
+   */
+  retained(id: string): Promise<RetainedOutput>;
   /**
    * Starts a program and resolves once it runs.
    * @throws ExecServerError `ENOENT` (program or cwd missing), `EACCES` (not executable), `ENOTDIR` (cwd is a file),
