@@ -1,14 +1,26 @@
 /** `exec-server info`. */
 import process from "node:process";
+import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { openEnvironment, type Options, switchOption } from "./options.ts";
 
-/** Prints what is known of an environment. */
+/** Prints what is known of an environment; returns 1 when it cannot be reached. */
 export async function info(options: Options): Promise<number> {
+  try {
+    await print(options);
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    complain(explain(error));
+    return ExitCode.failure;
+  }
+}
+
+async function print(options: Options): Promise<void> {
   await using environment = await openEnvironment(options);
   const facts = await environment.info.get();
   if (switchOption(options, "json")) {
     process.stdout.write(`${JSON.stringify(facts, null, 2)}\n`);
-    return 0;
+    return;
   }
   const can = Object.entries(facts.capabilities).filter(([, able]) => able).map(([name]) => name);
   const rows: [string, string | undefined][] = [
@@ -21,5 +33,4 @@ export async function info(options: Options): Promise<number> {
     ["capabilities", can.join(" ")],
   ];
   for (const [name, value] of rows) process.stdout.write(`${name.padEnd(13)} ${value ?? "unknown"}\n`);
-  return 0;
 }

@@ -1,7 +1,8 @@
-/** Option values as commands want them: cac hands over strings, numbers, booleans and lists as they come. */
+/** Option values as commands want them: cac hands over strings, booleans and lists as they come. */
 import process from "node:process";
 import type { RemoteOptions } from "../client/link.ts";
 import { Environment } from "../environment.ts";
+import { camelCase, givenText } from "./arguments.ts";
 import { UsageError } from "./exit.ts";
 
 /** Parsed options of a command. */
@@ -11,7 +12,7 @@ export type Options = Readonly<Record<string, unknown>>;
 export function textOption(options: Options, name: string): string | undefined {
   const value = options[camelCase(name)];
   if (value === undefined) return undefined;
-  if (typeof value === "string" || typeof value === "number") return String(value);
+  if (typeof value === "string") return givenText(value);
   throw new UsageError(`--${name} takes one value`);
 }
 
@@ -20,7 +21,7 @@ export function listOption(options: Options, name: string): string[] {
   const value = options[camelCase(name)];
   if (value === undefined) return [];
   return (Array.isArray(value) ? value : [value]).map((item) => {
-    if (typeof item === "string" || typeof item === "number") return String(item);
+    if (typeof item === "string") return givenText(item);
     throw new UsageError(`--${name} takes a value`);
   });
 }
@@ -72,7 +73,8 @@ export function sizeOption(options: Options, name: string, otherwise: number): n
 
 /** A switch. */
 export function switchOption(options: Options, name: string): boolean {
-  return options[camelCase(name)] === true;
+  const value = options[camelCase(name)];
+  return Array.isArray(value) ? value.at(-1) === true : value === true; // given twice it is a list
 }
 
 /** The server that `--url` or EXEC_SERVER_URL names. @throws UsageError when it is no WebSocket URL */
@@ -106,8 +108,4 @@ export function connectionReport(options: Options): RemoteOptions {
       process.stderr.write(`exec-server: ${state === "connected" ? "connected again" : `${state}${why}`}\n`);
     },
   };
-}
-
-function camelCase(name: string): string {
-  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -11,6 +11,7 @@ const STDIN_WRITES_IN_FLIGHT = 8;
 
 /** Unread output that is dropped at once when nobody reads: less than any window that a sender waits for. */
 const DISCARD_BYTES = 256 * 1024;
+const DISCARD_EVENTS = 256;
 
 /** Makes the handle. @param signal terminates the process when aborted */
 export function processHandle(control: ProcessControl, signal?: AbortSignal): Process {
@@ -24,7 +25,8 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
     if (seen !== Infinity) log.deliver(seen);
   };
   log.subscribe(() => {
-    if (abandoned && log.undeliveredBytes >= DISCARD_BYTES) settle();
+    const many = log.undeliveredBytes >= DISCARD_BYTES || log.lastSeq - log.deliveredSeq >= DISCARD_EVENTS;
+    if (abandoned && many) settle();
   });
 
   const read = (): Reader => {

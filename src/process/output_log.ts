@@ -46,6 +46,8 @@ export interface OutputLog {
   appendEvent(stream: OutputStream, bytes: Uint8Array): void;
   /** Adds the exit of the leader. */
   appendExited(exitCode: number): void;
+  /** The exit is among what is lost: only its code is known. */
+  learnExitCode(exitCode: number): void;
   /** Adds the end. */
   appendClosed(): void;
   /** Numbers up to `seq` are lost: the next event gets the one after it. */
@@ -232,6 +234,9 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       exitCode = code;
       exitSeq = lastSeq + 1;
       add("exited", "stdout");
+    },
+    learnExitCode(code) {
+      exitCode ??= code;
     },
     appendClosed() {
       closed = true;

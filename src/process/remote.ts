@@ -48,6 +48,8 @@ export interface RemoteProcesses extends Processes {
 
 /** Received output is acknowledged after so many bytes: often enough that a window never runs empty. */
 const ACKNOWLEDGE_EVERY_BYTES = 128 * 1024;
+/** And after so many events: the server's window counts messages, in which single bytes weigh much more. */
+const ACKNOWLEDGE_EVERY_EVENTS = 256;
 /**
  * Output that may wait for its readers before the socket is not read any more. Only servers that push without waiting
  * for acknowledgements get here.
@@ -71,7 +73,9 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
     let bytesBefore = 0;
     const log: OutputLog = createOutputLog(memoryRetention(), () => {
       const read = log.receivedBytes - log.undeliveredBytes;
-      if (read - bytesBefore >= ACKNOWLEDGE_EVERY_BYTES || log.deliveredSeq === log.lastSeq && log.closed) {
+      const due = read - bytesBefore >= ACKNOWLEDGE_EVERY_BYTES ||
+        log.deliveredSeq - acknowledged >= ACKNOWLEDGE_EVERY_EVENTS || log.closed && log.deliveredSeq === log.lastSeq;
+      if (due) {
         bytesBefore = read;
         acknowledge();
       }
@@ -141,7 +145,7 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       const inbox = open(id);
       try {
         const read = await wire.call(ProcessRead, { processId: id, afterSeq: 0 });
-        const firstSeq = read.chunks[0]?.seq ?? read.lost?.toSeq ?? 1;
+        const firstSeq = read.lost ? read.chunks[0]?.seq ?? read.lost.toSeq + 1 : 1;
         inbox.log.skipTo(firstSeq - 1);
         take(inbox, read);
         if (inbox.log.closed) inboxes.delete(id);
@@ -212,6 +216,7 @@ function take(inbox: Inbox, read: v.InferOutput<typeof ProcessRead.result>): voi
     else if (!early.has(seq)) log.skipTo(seq);
     deliver(inbox);
   }
+  if (read.exited && read.exitCode !== null) log.learnExitCode(read.exitCode);
 }
 
 /** Appends what is next in order. */
