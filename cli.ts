@@ -4,6 +4,7 @@
  */
 import cac from "cac";
 import process from "node:process";
+import { plainArguments } from "./src/cli/arguments.ts";
 import { ExitCode, UsageError } from "./src/cli/exit.ts";
 import { VERSION } from "./src/version.ts";
 
@@ -40,7 +41,7 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")
-  .example("  URL=$(exec-server serve | head -n 1)   # in a script: read the first line, leave it running")
+  .example("  read -r URL < <(exec-server serve)   # in bash: leaves it running, with its address in $URL")
   .example("  exec-server serve --listen ws://127.0.0.1:9000 --log-level info")
   .action(command(async (options) => (await import("./src/cli/serve.ts")).serve(options)));
 
@@ -105,14 +106,19 @@ cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from 
     );
   });
 
-cli.help();
+// cac says "(default: true)" behind every --no-… option, which reads as the opposite.
+cli.help((sections) => {
+  for (const section of sections) section.body = section.body.replaceAll(" (default: true)", "");
+});
 cli.version(VERSION);
 
 await main();
 
 async function main(): Promise<void> {
   try {
-    cli.parse(process.argv, { run: false });
+    const [runtime = "", program = "", ...args] = process.argv;
+    const declared = [cli.globalCommand, ...cli.commands].flatMap((one) => one.options);
+    cli.parse([runtime, program, ...plainArguments(args, declared)], { run: false });
     if (cli.options["help"] || cli.options["version"]) return;
     if (!cli.matchedCommand) {
       if (cli.args.length > 0) {
@@ -147,7 +153,9 @@ async function finish(action: () => Promise<number>): Promise<void> {
 function fail(error: unknown): void {
   const usage = error instanceof UsageError || (error instanceof Error && error.name === "CACError");
   if (usage) {
-    process.stderr.write(`error: ${error.message}\n`);
+    // cac names options in its own spelling: `--noSuchThing`.
+    const message = error.message.replace(/(?<=`--?\w*)[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    process.stderr.write(`error: ${message}\n`);
     process.exit(ExitCode.usage);
   }
   process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);

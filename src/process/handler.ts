@@ -24,7 +24,11 @@ export interface ProcessHooks {
   /** The client says that it has a process's events up to `seq`. */
   delivered(process: LocalProcess, seq: number): void;
   /** The client has been answered a process's events up to `seq`. */
-  answered(process: LocalProcess, seq: number): void;
+  answered(
+    process: LocalProcess,
+    seq: number,
+    chunks: readonly { readonly seq: number; readonly chunk: string }[],
+  ): void;
 }
 
 /** The routes of a session. */
@@ -68,7 +72,7 @@ export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): R
         window,
         ({ seq, stream, bytes }) => ({ seq, stream, chunk: encodeBase64(bytes) }),
       );
-      call.afterAnswer(() => hooks.answered(process, read.nextSeq - 1));
+      call.afterAnswer(() => hooks.answered(process, read.nextSeq - 1, read.chunks));
       // An answer that was cut short must not tell of an exit whose number comes later.
       const cut = params.maxBytes === undefined && read.nextSeq <= log.lastSeq;
       const exited = log.exitSeq !== undefined && (!cut || log.exitSeq < read.nextSeq);

@@ -56,6 +56,9 @@ const ACKNOWLEDGE_EVERY_EVENTS = 256;
  */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
+/** Events of a process that may wait for a missing one; the reference client keeps 256. */
+const MAX_EARLY_EVENTS = 4_096;
+
 /** Events that came before their turn, and the log of those in order. */
 interface Inbox {
   readonly log: OutputLog;
@@ -74,7 +77,8 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
     const log: OutputLog = createOutputLog(memoryRetention(), () => {
       const read = log.receivedBytes - log.undeliveredBytes;
       const due = read - bytesBefore >= ACKNOWLEDGE_EVERY_BYTES ||
-        log.deliveredSeq - acknowledged >= ACKNOWLEDGE_EVERY_EVENTS || log.closed && log.deliveredSeq === log.lastSeq;
+        log.deliveredSeq - acknowledged >= ACKNOWLEDGE_EVERY_EVENTS ||
+        log.closed && log.deliveredSeq === log.lastSeq;
       if (due) {
         bytesBefore = read;
         acknowledge();
@@ -175,6 +179,9 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       const decoded = decode(method, params);
       const inbox = decoded && inboxes.get(decoded.processId);
       if (!inbox || decoded.event.seq <= inbox.log.lastSeq) return;
+      if (inbox.early.size >= MAX_EARLY_EVENTS) {
+        throw new ExecServerError("PROTOCOL_VIOLATION", `${method}: too many events after a missing one`);
+      }
       inbox.early.set(decoded.event.seq, decoded.event);
       deliver(inbox);
       if (inbox.log.closed) inboxes.delete(decoded.processId);

@@ -1,11 +1,9 @@
 import type { ByteSource } from "../runtime/child.ts";
-import { runtime } from "../runtime/detect.ts";
+import { nextLook, QUIET_LOOKS } from "../runtime/look.ts";
 import type { OutputLog } from "./output_log.ts";
 
 /** The largest a pipe can be without privileges (pipe(7), /proc/sys/fs/pipe-max-size). */
 const LARGEST_PIPE_BYTES = 1024 * 1024;
-/** Consecutive looks that must find nothing. Bun can ask the kernel, the others only see their own event loop. */
-const QUIET_LOOKS = runtime === "bun" ? 2 : 4;
 
 /**
  * Resolves when everything that was readable at the time of the call has been appended to the log: the moment for
@@ -16,18 +14,12 @@ export async function settled(
   log: OutputLog,
   killed: Promise<void>,
 ): Promise<void> {
-  const before = log.lastSeq;
-  let seen = 0;
-  let cursor = before;
+  const before = log.receivedBytes;
   for (let quiet = 0; quiet < QUIET_LOOKS;) {
     // A reader that is slow holds back the rest of the output, so `exited` waits as well.
     await Promise.race([log.room(), killed]);
-    await new Promise((resolve) => runtime === "bun" ? setImmediate(resolve) : setTimeout(resolve, 1));
-    for (let event = log.next(cursor); event; event = log.next(cursor)) {
-      cursor = event.seq;
-      if (event.type === "output") seen += event.bytes.length;
-    }
-    if (seen >= sources.length * LARGEST_PIPE_BYTES) return;
+    await nextLook();
+    if (log.receivedBytes - before >= sources.length * LARGEST_PIPE_BYTES) return;
     quiet = sources.some((source) => source.mayHaveMore()) ? 0 : quiet + 1;
   }
 }

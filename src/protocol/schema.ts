@@ -27,7 +27,7 @@ const typeMessage = (expected: string) => (issue: { input: unknown }): string =>
 export const text = () => v.string(typeMessage("a string"));
 /** A boolean. */
 export const flag = () => v.boolean(typeMessage("a boolean"));
-/** A whole number from 0 to 2^53-1. */
+/** A whole number, 0 or more; above 2^53 as near as a number can be. */
 export const unsigned = (expected: "u64" | "usize" | "u32" = "u64") =>
   v.pipe(
     v.number(typeMessage(expected)),

@@ -8,8 +8,6 @@ export const CloseCode = {
   goingAway: 1001,
   protocolViolation: 1008,
   takenOver: 4001,
-  tooBig: 1009,
-  overloaded: 1013,
 } as const;
 
 /** What a channel tells its owner. */

@@ -63,9 +63,9 @@ const loaded: unknown = await import(name);
 if (!isFfi(loaded)) throw new Error("bun:ffi is missing");
 const ffi = loaded;
 
-const LIBRARY = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
+if (process.platform !== "linux") throw new Error("the compiled executable runs on Linux only, for now");
 /** libc. */
-export const libc: Libc = ffi.dlopen(LIBRARY, {
+export const libc: Libc = ffi.dlopen("libc.so.6", {
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },

@@ -195,12 +195,14 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     if (!(resumed instanceof Promise)) return opened(resumed);
     // An expired session's processes are still being ended: nothing else of this connection may be answered before.
     state = "resuming";
+    channel.pause(); // what is in memory already is kept in `early`
     resumed.then(opened, (error: unknown) => {
       state = "new";
       refuse(id, error, "exec");
     }).then(() => {
       const texts = early;
       early = [];
+      channel.resume();
       for (const text of texts) receive(text);
     });
   };

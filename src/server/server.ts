@@ -59,7 +59,7 @@ function hooksOf(session: Session): ProcessHooks {
   return {
     started: (process) => session.watch(process),
     delivered: (process, seq) => session.acknowledge(process.id, seq),
-    answered: (process, seq) => session.answered(process, seq),
+    answered: (process, seq, chunks) => session.answered(process, seq, chunks),
   };
 }
 

@@ -46,8 +46,18 @@ export interface Session {
   acknowledge(processId: string, seq: number): void;
   /** A ping's number came back from the attached connection. */
   pong(count: number): void;
-  /** The client has been answered a process's events up to `seq`: pushing goes on after them. */
-  answered(process: LocalProcess, seq: number): void;
+  /**
+   * The client has been answered a process's events up to `seq`: pushing goes on after them.
+   * @param chunks the output among them; their bytes count as sent
+   */
+  answered(process: LocalProcess, seq: number, chunks: readonly SentChunk[]): void;
+}
+
+/** A piece of output in an answer. */
+export interface SentChunk {
+  readonly seq: number;
+  /** The text that carries it. */
+  readonly chunk: string;
 }
 
 /** Numbers of a session. */
@@ -66,7 +76,7 @@ const PONG_SLACK_BYTES = 1024 * 1024;
  * How long a resuming client of the plain wire may take to read what it missed, in ms. Then it is pushed what is new,
  * as the reference server does.
  */
-const HOLD_MS = 1_000;
+const HOLD_MS = 2_000;
 
 /** What the session pushes of one process. */
 interface Feed {
@@ -119,6 +129,10 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     return true;
   };
 
+  /** Nothing of it is left to push to the present connection, or to the next one. */
+  const isPushed = ({ process: { log }, cursor, held }: Feed) =>
+    attachment ? held || cursor >= log.lastSeq : log.deliveredSeq >= log.lastSeq;
+
   const pump = (feed: Feed) => {
     while (pushNext(feed));
   };
@@ -142,7 +156,10 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
 
   const release = () => {
     for (const feed of feeds.values()) {
-      if (feed.held) reset(feed, feed.resumeAt, false);
+      if (!feed.held) continue;
+      // As the reference server does; but what would fill the log for good is pushed instead of only kept.
+      const { deliveredSeq, undeliveredBytes } = feed.process.log;
+      reset(feed, undeliveredBytes > PONG_SLACK_BYTES ? deliveredSeq : feed.resumeAt, false);
     }
     pumpAll();
   };
@@ -192,11 +209,15 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       const feed: Feed = { process, cursor: 0, held: false, resumeAt: 0, inFlight: [], inFlightBytes: 0 };
       feeds.set(process.id, feed);
       if (!attachment) process.log.setAttached(false);
+      // A closed process goes when all of it has been pushed for a whole time to live.
       const retire = () => {
         unsubscribe();
+        const wasPushed = isPushed(feed);
         setTimeout(() => {
+          const isHere = processes.get(process.id) === process; // false: the session has ended
+          if (isHere && !(wasPushed && isPushed(feed))) return retire();
           feeds.delete(process.id);
-          processes.remove(process.id);
+          if (isHere) processes.remove(process.id);
           process.log.dispose();
         }, this.ttlMs).unref();
       };
@@ -227,10 +248,19 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       }
       provisional = provisional.slice(index);
     },
-    answered(process, seq) {
+    answered(process, seq, chunks) {
       const feed = feeds.get(process.id);
-      if (!feed?.held) return;
+      if (!feed?.held || !attachment) return;
       reset(feed, seq, false);
+      if (!attachment.acknowledges && chunks.length > 0) {
+        // A pong must prove these too: uncounted they would stay undelivered and fill the log for good.
+        for (const { seq: sent, chunk } of chunks) {
+          pushedBytes += chunk.length;
+          provisional.push({ feed, seq: sent, end: pushedBytes });
+        }
+        pingedBytes = pushedBytes;
+        attachment.ping(pushedBytes);
+      }
       pump(feed);
     },
   };

@@ -1,0 +1,92 @@
+/** Says in words what a valibot schema takes. */
+import * as v from "valibot";
+
+/** A member of an object, however deep: `options.maxDepth`, `entries[].path`. */
+export interface Member {
+  readonly name: string;
+  readonly type: string;
+  /** May be absent. */
+  readonly optional: boolean;
+  /** What counts when it is absent. */
+  readonly fallback: unknown;
+}
+
+/** The members of an object schema, those of nested objects behind their owner; none for other schemas. */
+export function members(schema: v.GenericSchema, prefix = ""): Member[] {
+  const entries = Reflect.get(schema, "entries");
+  if (typeof entries !== "object" || entries === null) return [];
+  return Object.entries(entries).flatMap(([key, entry]: [string, unknown]) => {
+    const { inner, optional, nullable, fallback } = unwrap(asSchema(entry));
+    const name = `${prefix}${key}`;
+    const type = `${typeText(inner)}${nullable ? " | null" : ""}`;
+    const [nested, infix] = inner.type === "array" ? [itemOf(inner), "[]."] : [inner, "."];
+    return [{ name, type, optional, fallback }, ...members(nested, `${name}${infix}`)];
+  });
+}
+
+function unwrap(schema: v.GenericSchema) {
+  let inner = schema;
+  let optional = false, nullable = false;
+  let fallback: unknown;
+  while (["optional", "nullish", "nullable"].includes(inner.type)) {
+    optional ||= inner.type !== "nullable";
+    nullable ||= inner.type !== "optional";
+    fallback ??= Reflect.get(inner, "default");
+    inner = asSchema(Reflect.get(inner, "wrapped"));
+  }
+  return { inner, optional, nullable, fallback };
+}
+
+function typeText(schema: v.GenericSchema): string {
+  switch (schema.type) {
+    case "string":
+      return stringText(schema);
+    case "boolean":
+      return "boolean";
+    case "number":
+      return v.is(schema, 0.5) ? "number" : "whole number, not negative";
+    case "array":
+      return `${typeText(itemOf(schema))}[]`;
+    case "record":
+      return `{string: ${typeText(asSchema(Reflect.get(schema, "value")))}}`;
+    case "object":
+    case "loose_object":
+      return "object";
+    case "picklist":
+      return wordsOf(schema).map((word) => JSON.stringify(word)).join(" | ");
+    case "unknown":
+      return "any";
+    default:
+      throw new Error(`no words for the schema ${schema.type}: add them to scripts/docs/schema.ts`);
+  }
+}
+
+/** The checks of a string are functions, so samples have to tell which kind it is. */
+function stringText(schema: v.GenericSchema): string {
+  const uri = v.safeParse(schema, "file:///a");
+  if (uri.success && uri.output instanceof URL) return "file: URI";
+  const bytes = v.safeParse(schema, "aGk=");
+  if (bytes.success && bytes.output instanceof Uint8Array) return "base64";
+  if (v.is(schema, "any text")) return "string";
+  if (v.is(schema, "01234567-89ab-4cde-8f01-23456789abcd")) return "UUID";
+  throw new Error("an unknown kind of string: add it to scripts/docs/schema.ts");
+}
+
+function itemOf(schema: v.GenericSchema): v.GenericSchema {
+  return asSchema(Reflect.get(schema, "item"));
+}
+
+function wordsOf(schema: v.GenericSchema): unknown[] {
+  const options: unknown = Reflect.get(schema, "options");
+  return Array.isArray(options) ? options : [];
+}
+
+function asSchema(value: unknown): v.GenericSchema {
+  if (isSchema(value)) return value;
+  throw new Error("not a valibot schema");
+}
+
+/** True for a valibot schema. */
+export function isSchema(value: unknown): value is v.GenericSchema {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
+}

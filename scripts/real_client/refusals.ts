@@ -1,0 +1,51 @@
+/** Scenarios of what this server does not do (yet): the model must be told so, and the client must go on. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { command, expect, outputAt, type Scenario } from "./scenario.ts";
+
+const terminal: Scenario = {
+  name: "a terminal is refused",
+  calls: [
+    command("cat", { tty: true, yield_time_ms: 1_000 }),
+    { tool: "write_stdin", arguments: { session_id: 1000, chars: "hello\n", yield_time_ms: 1_000 } },
+    command("echo still here"),
+  ],
+  check(evidence) {
+    const [start, write, next] = [0, 1, 2].map((i) => outputAt(evidence, i));
+    expect(/this server has no terminals/.test(start ?? ""), "the server's reason", start);
+    expect(/1000/.test(write ?? ""), "the session not to exist", write);
+    expect(/^still here$/m.test(next ?? ""), "the next command to run", next);
+    return JSON.stringify(start);
+  },
+};
+
+const pipes: Scenario = {
+  name: "input without a terminal",
+  calls: [command("cat; echo end of input $?"), command("sleep 1; exit 4", { yield_time_ms: 250 })],
+  check(evidence) {
+    expect(/^end of input 0$/m.test(outputAt(evidence, 0)), "an empty standard input", outputAt(evidence, 0));
+    const second = outputAt(evidence, 1);
+    expect(/session ID \d+/i.test(second), "a session for the command that still runs", second);
+    return "standard input is empty; a long command becomes a session";
+  },
+};
+
+const sandbox: Scenario = {
+  name: "a sandbox is refused",
+  sandboxed: true,
+  calls: [
+    command("touch made.txt"),
+    { tool: "apply_patch", patch: "*** Begin Patch\n*** Add File: patched.txt\n+x\n*** End Patch\n" },
+  ],
+  check(evidence) {
+    const [start, patch] = [outputAt(evidence, 0), outputAt(evidence, 1)];
+    expect(/cannot enforce a sandbox/.test(start), "the server's reason", start);
+    for (const name of ["made.txt", "patched.txt"]) {
+      expect(!existsSync(join(evidence.workspace, name)), `${name} not to be made`, { start, patch });
+    }
+    return `${JSON.stringify(start)}; patch: ${JSON.stringify(patch)}`;
+  },
+};
+
+/** The scenarios. */
+export const refusals: readonly Scenario[] = [terminal, pipes, sandbox];
