@@ -47,6 +47,10 @@ function typeText(schema: v.GenericSchema): string {
       return v.is(schema, 0.5) ? "number" : "whole number, not negative";
     case "array":
       return `${typeText(itemOf(schema))}[]`;
+    case "custom": { // a check before a map
+      const steps: unknown = Reflect.get(schema, "pipe");
+      return typeText(asSchema(Array.isArray(steps) ? steps.at(-1) : undefined));
+    }
     case "record":
       return `{string: ${typeText(asSchema(Reflect.get(schema, "value")))}}`;
     case "object":

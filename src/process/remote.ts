@@ -185,7 +185,8 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       inbox.early.set(decoded.event.seq, decoded.event);
       deliver(inbox);
       if (inbox.log.closed) inboxes.delete(decoded.processId);
-      if (holding || unread() < MAX_UNREAD_BYTES) return;
+      // A window for each process bounds them already; holding back all would stop the one that is read.
+      if (wire.can("outputAcknowledgement") || holding || unread() < MAX_UNREAD_BYTES) return;
       holding = true;
       wire.hold(true);
     },

@@ -36,7 +36,12 @@ export const unsigned = (expected: "u64" | "usize" | "u32" = "u64") =>
 /** A list. */
 export const list = <T extends v.GenericSchema>(item: T) => v.array(item, typeMessage("a sequence"));
 /** An object with string keys, all values of one kind. */
-export const map = <T extends v.GenericSchema>(value: T) => v.record(text(), value, typeMessage("a map"));
+export const map = <T extends v.GenericSchema>(value: T) =>
+  v.pipe(
+    // `v.record` alone takes a list for a map with the keys 0, 1, 2 …
+    v.custom<Record<string, v.InferInput<T>>>((input) => !Array.isArray(input), typeMessage("a map")),
+    v.record(text(), value, typeMessage("a map")),
+  );
 /** Absent, null or a value. */
 export const maybe = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
 /** Bytes as standard base64 with padding (RFC 4648, section 4); parsed to a `Uint8Array`. */
