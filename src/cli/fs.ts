@@ -1,5 +1,4 @@
 /** `exec-server fs OPERATION PATH…`. */
-import { createReadStream } from "node:fs";
 import { posix } from "node:path";
 import process from "node:process";
 import type { Environment } from "../environment.ts";
@@ -18,7 +17,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   async put(environment, path) {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of createReadStream("", { fd: 0, autoClose: false })) {
+    for await (const chunk of process.stdin) {
       if (chunk instanceof Uint8Array) chunks.push(chunk);
     }
     await environment.files.write(path, Buffer.concat(chunks));

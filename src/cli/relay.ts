@@ -1,11 +1,8 @@
 /** Makes a process's streams, signals and exit code ours. */
-import { createReadStream } from "node:fs";
 import process from "node:process";
 import type { Writable } from "node:stream";
 import type { Process } from "../process/trait.ts";
 
-/** Bytes of standard input that are read at once. */
-const STDIN_CHUNK_BYTES = 256 * 1024;
 /** What a program gets that writes to a pipe nobody reads: 128 + SIGPIPE. */
 const BROKEN_PIPE_EXIT_CODE = 141;
 
@@ -44,11 +41,10 @@ async function copy(from: ReadableStream<Uint8Array>, to: Writable, onBrokenPipe
   }
 }
 
+/** Reading descriptor 0 as a file would fail with EAGAIN when whoever shares the pipe has made it non-blocking. */
 async function feed(started: Process): Promise<void> {
   const writer = started.stdin.getWriter();
-  for await (
-    const chunk of createReadStream("", { fd: 0, autoClose: false, highWaterMark: STDIN_CHUNK_BYTES })
-  ) {
+  for await (const chunk of process.stdin) {
     if (chunk instanceof Uint8Array) await writer.write(chunk);
   }
   await writer.close();

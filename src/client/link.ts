@@ -22,7 +22,7 @@ export interface RemoteOptions extends ConnectOptions {
 /** What the owner of a link does for it. */
 export interface LinkOwner {
   readonly notification: NotificationListener;
-  /** For each open process the last event received. */
+  /** For each open process the last event that has been read; what was only received belongs to the session still. */
   cursors(): Record<string, number>;
   /** A server that does not push what was missed: read it, before anything else is asked. */
   readMissed(caller: Caller): Promise<void>;

@@ -2,6 +2,7 @@
 import { homedir, tmpdir, userInfo } from "node:os";
 import { basename } from "node:path";
 import process from "node:process";
+import { fileNamesAreBytes } from "../runtime/abilities.ts";
 import { VERSION } from "../version.ts";
 import type { EnvironmentInfo, Info } from "./trait.ts";
 
@@ -15,6 +16,8 @@ export const CAPABILITIES: Readonly<Record<string, boolean>> = {
   processStartId: true,
   /** `process/outputAck` is understood, `initialize` knows `acknowledgesOutput` and `cursors`. */
   outputAcknowledgement: true,
+  /** Paths that are not UTF-8 can be addressed. Deno's file functions cannot name them; there they are refused. */
+  nonUtf8Paths: fileNamesAreBytes,
 };
 
 /** This machine's facts, taken once. */

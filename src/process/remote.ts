@@ -38,7 +38,7 @@ export interface ProcessWire extends Caller {
 export interface RemoteProcesses extends Processes {
   /** Takes a notification; one that is not about processes is ignored. @throws ExecServerError when it is malformed */
   receive(method: string, params: unknown): void;
-  /** For each open process the last event received. */
+  /** For each open process the last event that has been read; what was only received belongs to the session still. */
   cursors(): Record<string, number>;
   /** Reads what open processes missed, from a server that does not push it. */
   readMissed(caller: Caller): Promise<void>;
@@ -190,7 +190,7 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       holding = true;
       wire.hold(true);
     },
-    cursors: () => Object.fromEntries([...inboxes].map(([id, { log }]) => [id, log.lastSeq])),
+    cursors: () => Object.fromEntries([...inboxes].map(([id, { log }]) => [id, log.deliveredSeq])),
     async readMissed(caller) {
       await Promise.all([...inboxes].map(async ([processId, inbox]) => {
         try {

@@ -1,17 +1,19 @@
 /** Bytes on their way to one child: in order, once for each `writeId`, bounded. */
-import { MAX_REMEMBERED_WRITE_IDS, STDIN_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import {
+  MAX_QUEUED_STDIN_BYTES,
+  MAX_QUEUED_STDIN_WRITES,
+  MAX_REMEMBERED_WRITE_IDS,
+  STDIN_HIGH_WATER_BYTES,
+} from "../protocol/limits.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import type { ByteSink } from "../runtime/child.ts";
 import type { WriteStatus } from "./control.ts";
-
-/** Writes that may wait for a child that does not read; a sender that ignores the missing answers is refused. */
-export const MAX_QUEUED_STDIN_WRITES = 1024;
 
 /** The queue in front of a child's standard input. */
 export interface StdinQueue {
   /**
    * Resolves `accepted` when less than 1 MiB is waiting, `stdinClosed` when the child does not take input any more.
-   * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes are already waiting
+   * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes or 16 MiB are already waiting
    */
   write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
   /** End-of-file after what is queued. */
@@ -60,9 +62,10 @@ export function createStdinQueue(sink: ByteSink): StdinQueue {
       const before = remembered.get(writeId);
       if (before) return before;
       if (state !== "open") return Promise.resolve("stdinClosed");
-      if (queuedWrites >= MAX_QUEUED_STDIN_WRITES) {
+      const tooMuch = queuedWrites > 0 && queuedBytes + bytes.length > MAX_QUEUED_STDIN_BYTES;
+      if (tooMuch || queuedWrites >= MAX_QUEUED_STDIN_WRITES) {
         throw invalidRequest(
-          `the process does not read its stdin: ${MAX_QUEUED_STDIN_WRITES} writes are waiting`,
+          `the process does not read its stdin: ${queuedBytes} bytes in ${queuedWrites} writes wait`,
         );
       }
       const status = push(bytes);

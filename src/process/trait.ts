@@ -131,7 +131,7 @@ export interface Processes {
    */
   attach(id: string): Promise<Process>;
   /**
-   * What is kept of a process's output, at most 16 MiB from the oldest on, without taking it from anyone.
+   * What is kept of a process's output, at most 4 MiB from the oldest on, without taking it from anyone.
    * @throws ExecServerError `INVALID_REQUEST` when there is no process with this id
    */
   retained(id: string): Promise<RetainedOutput>;

@@ -12,8 +12,8 @@ export const MAX_JSON_VALUES = 262_144;
 export const MAX_QUOTED_CHARS = 200;
 /** Largest chunk of one `process/output` notification, before base64. */
 export const MAX_OUTPUT_CHUNK_BYTES = 64 * 1024;
-/** Output that one answer to `process/read` carries when the client sets no limit: 22 MiB of base64. */
-export const MAX_READ_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Output that one answer to `process/read` carries when the client sets no limit. */
+export const MAX_READ_ANSWER_BYTES = 4 * 1024 * 1024;
 /** Largest file that `fs/readFile` answers in one message: 45 MiB become 60 MiB of base64. */
 export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
 /** Ordinary requests of one connection that are handled at the same time (`--concurrent-requests`). */
@@ -24,6 +24,10 @@ export const MAX_WAITING_REQUESTS = 1024;
 export const SOCKET_HIGH_WATER_BYTES = 1024 * 1024;
 /** Bytes that may wait for one child's standard input before its sender has to wait. */
 export const STDIN_HIGH_WATER_BYTES = 1024 * 1024;
+/** Writes that may wait for one child; a sender that does not wait for their answers is refused the next one. */
+export const MAX_QUEUED_STDIN_WRITES = 1024;
+/** Bytes that may wait for one child altogether; a single larger write is taken when nothing else waits. */
+export const MAX_QUEUED_STDIN_BYTES = 16 * 1024 * 1024;
 /** `writeId`s remembered for each process. */
 export const MAX_REMEMBERED_WRITE_IDS = 4096;
 /** `fs/walk`: deepest `maxDepth`. */

@@ -1,21 +1,19 @@
 /** Where the contract suites run: on this machine directly, and through a server on this machine. */
+import { test } from "uvu";
 import { Environment } from "../../src/environment.ts";
-import { localFiles } from "../../src/files/local.ts";
-import type { Files } from "../../src/files/trait.ts";
-import { startServer } from "./server.ts";
+import { startServer, type TestServer } from "./server.ts";
 
-/** Each environment by name, and how to open it. */
-export const environments: [name: string, open: () => Promise<{ files: Files; close(): Promise<void> }>][] = [
-  ["local", () => Promise.resolve({ files: localFiles(), close: () => Promise.resolve() })],
+let server: Promise<TestServer> | undefined;
+
+/** Each environment by name, and how to open it. All remote ones of a test file share one server. */
+export const environments: [name: "local" | "remote", open: () => Promise<Environment>][] = [
+  ["local", () => Promise.resolve(Environment.local())],
   ["remote", async () => {
-    const server = await startServer();
-    const { files, close } = await Environment.connect(server.url);
-    return {
-      files,
-      async close() {
-        await close();
-        await server.stop();
-      },
-    };
+    server ??= startServer();
+    return await Environment.connect((await server).url);
   }],
 ];
+
+test.after(async () => {
+  await (await server)?.stop();
+});

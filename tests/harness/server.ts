@@ -1,15 +1,12 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import type { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
-import { atExit } from "./at_exit.ts";
+import { programUnderTest, register, send } from "./program.ts";
 import { tempDirIn } from "./temp.ts";
 import { type ConnectOptions, connectWire, type WireClient } from "./wire_client.ts";
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 5_000;
-const DEFAULT_BIN = fileURLToPath(new URL("../../dist/exec-server", import.meta.url));
 
 /** True when the program under test is the original `codex exec-server` instead of ours. */
 export const isCodex: boolean = process.env["EXEC_SERVER_KIND"] === "codex";
@@ -33,6 +30,8 @@ export interface ServerOptions {
   /** Added to the test's own environment; `undefined` removes a variable. */
   env?: Record<string, string | undefined>;
   cwd?: string;
+  /** The real codex at this path instead of the program under test. */
+  codex?: string;
 }
 
 /** A running server. */
@@ -80,15 +79,15 @@ export function runServer(options: ServerOptions): Promise<Ended> {
 }
 
 function launch(options: ServerOptions, defaultListen: string[]) {
-  const [program = DEFAULT_BIN, ...before] = (process.env["EXEC_SERVER_BIN"] ?? DEFAULT_BIN).split(" ")
-    .filter(Boolean);
+  const codex = options.codex !== undefined || isCodex;
+  const [program, before] = options.codex === undefined ? programUnderTest() : [options.codex, []];
   const args = options.args ?? [];
   const listens = args.some((a) => a === "--listen" || a.startsWith("--listen="));
-  const argv = [...before, isCodex ? "exec-server" : "serve", ...args, ...(listens ? [] : defaultListen)];
+  const argv = [...before, codex ? "exec-server" : "serve", ...args, ...(listens ? [] : defaultListen)];
   const child = spawn(program, argv, {
     cwd: options.cwd,
     detached: true,
-    env: { ...process.env, ...(isCodex ? { CODEX_HOME: codexHome() } : {}), ...options.env },
+    env: { ...process.env, ...(codex ? { CODEX_HOME: codexHome() } : {}), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const pid = child.pid ?? 0;
@@ -148,41 +147,4 @@ function launch(options: ServerOptions, defaultListen: string[]) {
 /** The original refuses helper programs below TMPDIR, so its home lies beside it. */
 function codexHome(): string {
   return tempDirIn("/var/tmp");
-}
-
-const running = new Set<number>();
-
-function register(pid: number, child: { once(event: "exit", listener: () => void): unknown }): void {
-  if (running.size === 0) atExit(killAll);
-  running.add(pid);
-  child.once("exit", () => running.delete(pid));
-}
-
-/** The last resort, in the exit handler: nothing asynchronous runs any more, so look at /proc until they are dead. */
-function killAll(): void {
-  const until = Date.now() + STOP_LIMIT_MS;
-  for (const pid of running) send(-pid, "SIGKILL");
-  for (const pid of running) {
-    while (isAlive(pid) && Date.now() < until) {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
-  running.clear();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.charAt(stat.lastIndexOf(")") + 2) !== "Z";
-  } catch {
-    return false;
-  }
-}
-
-function send(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // already gone
-  }
 }

@@ -12,7 +12,9 @@ function fakeServer(): { wire: ProcessWire; acknowledged: number[] } {
     call: () => new Promise(() => {}),
     can: () => true,
     notify(_name, params) {
-      if (typeof params === "object" && params !== null && "seq" in params && typeof params.seq === "number") {
+      if (
+        typeof params === "object" && params !== null && "seq" in params && typeof params.seq === "number"
+      ) {
         acknowledged.push(params.seq);
       }
     },
@@ -26,7 +28,9 @@ for (const reads of [true, false]) {
     const { wire, acknowledged } = fakeServer();
     const started: { name: string } = { name: "" };
     wire.call = (_method, params) => {
-      if (typeof params === "object" && params !== null && "processId" in params) started.name = String(params.processId);
+      if (typeof params === "object" && params !== null && "processId" in params) {
+        started.name = String(params.processId);
+      }
       return Promise.resolve({});
     };
     const processes = remoteProcesses(wire, () => "/");
@@ -40,7 +44,12 @@ for (const reads of [true, false]) {
       newest = acknowledged.at(-1) ?? 0;
     }
     assert.ok(newest >= 1_000, `acknowledged up to ${newest}`);
-    processes.receive("process/exited", { processId: started.name, seq: 2_001, exitCode: 0, sandboxDenied: false });
+    processes.receive("process/exited", {
+      processId: started.name,
+      seq: 2_001,
+      exitCode: 0,
+      sandboxDenied: false,
+    });
     processes.receive("process/closed", { processId: started.name, seq: 2_002 });
     await reading;
   });

@@ -279,6 +279,12 @@ test("the time of creation is the real one", async () => {
 test("a name that is not UTF-8 can be addressed by what a walk tells", async () => {
   const root = tempDir();
   execFileSync("sh", ["-c", `printf raw > "$(printf 'b\\377')"`], { cwd: root });
+  if (JSON.stringify(client.initializeResult).includes('"nonUtf8Paths":false')) {
+    // Deno's file functions would touch another file, so it is refused there.
+    assert.is(process.env["EXEC_SERVER_FORM"], "deno");
+    assert.is((await refused("fs/readFile", { path: `${uri(root)}/b%FF` }))[0], -32600);
+    return;
+  }
   const { entries } = await client.call("fs/walk", { path: uri(root), options: walkOptions });
   assert.equal(entries, [{ path: `${uri(root)}/b%FF`, kind: "file" }]);
   assert.equal(await client.call("fs/readFile", { path: `${uri(root)}/b%FF` }), {

@@ -1,0 +1,187 @@
+// `exec-server run`: the command's streams, signals and exit code are ours, on this machine and through a server.
+import { Buffer } from "node:buffer";
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, constants, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { type CliOptions, runCli, runInShell, startCli } from "../harness/cli.ts";
+import { groupMembers, until } from "../harness/proc.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
+import { tempDir } from "../harness/temp.ts";
+
+const sh = (script: string) => ["/bin/sh", "-c", script];
+let server: TestServer;
+
+test.before(async () => {
+  server = await startServer();
+});
+test.after(async () => {
+  await server.stop();
+});
+
+for (const where of ["local", "remote"] as const) {
+  const here = (options: CliOptions): CliOptions =>
+    where === "local" ? options : { ...options, env: { EXEC_SERVER_URL: server.url, ...options.env } };
+  const run = (command: string[], options: CliOptions = {}, flags: string[] = []) =>
+    runCli(["run", ...flags, "--", ...command], here(options));
+  const start = (command: string[], options: CliOptions = {}) =>
+    startCli(["run", "--", ...command], here(options));
+  const it = (title: string, check: () => Promise<void>) => test(`${where}: ${title}`, check);
+
+  it("exits with the command's code", async () => {
+    for (const code of [0, 1, 42, 255]) {
+      const { code: exit, stdout, stderr } = await run(sh(`exit ${code}`));
+      assert.equal([exit, stdout, stderr], [code, "", ""]);
+    }
+    assert.is((await run(sh("kill -TERM $$"))).code, 143);
+    assert.is((await run(sh("kill -KILL $$"))).code, 137);
+  });
+
+  it("exits with 125 to 127 when the command could not be run", async () => {
+    const folder = tempDir();
+    const file = join(folder, "file");
+    writeFileSync(file, "", { mode: 0o644 });
+    const cases: [number, RegExp, string[], string[]][] = [
+      [127, /^exec-server: no-such-command: command not found\n$/, ["no-such-command"], []],
+      [127, /command not found/, ["/missing/program"], []],
+      [126, /cannot be executed/, [file], []],
+      [126, /cannot be executed/, [folder], []],
+      [125, /^exec-server: --cwd \S+missing: no such directory there\n$/, ["true"], [
+        "--cwd",
+        join(folder, "missing"),
+      ]],
+      [125, /not a directory/, ["true"], ["--cwd", file]],
+    ];
+    for (const [code, text, command, flags] of cases) {
+      const end = await run(command, {}, flags);
+      assert.equal([end.code, end.stdout], [code, ""], command.join(" "));
+      assert.match(end.stderr, text);
+    }
+  });
+
+  it("passes both streams on untouched", async () => {
+    const path = join(tempDir(), "blob");
+    const content = Buffer.concat([Uint8Array.from({ length: 256 }, (_, i) => i), randomBytes(3_000_000)]);
+    writeFileSync(path, content);
+    const { code, bytes, stderr } = await run(sh(`cat ${path}; echo error >&2; exit 3`));
+    assert.equal([code, stderr], [3, "error\n"]);
+    assert.ok(bytes.equals(content), "the bytes differ");
+  });
+
+  it("passes the arguments on untouched", async () => {
+    const odd = ["007", "1e3", "--url", "--help", "--", "-x", "", "a b", "ü🙂", "$HOME", "--no-stdin=1", "*"];
+    const { stdout, code } = await run(["printf", "%s|", ...odd]);
+    assert.equal([code, stdout], [0, `${odd.join("|")}|`]);
+  });
+
+  it("passes piped input on", async () => {
+    const stdin = randomBytes(20_000_000);
+    const { code, stdout } = await run(["sha256sum"], { stdin });
+    const expected = createHash("sha256").update(stdin).digest("hex");
+    assert.equal([code, stdout], [0, `${expected}  -\n`]);
+    assert.equal((await run(["cat"], { stdin: "" })).stdout, "");
+    assert.is((await run(["true"], { stdin: randomBytes(3_000_000) })).code, 0); // unread
+  });
+
+  it("passes input on that comes late through a non-blocking pipe", async () => {
+    const fifo = join(tempDir(), "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const descriptor = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    try {
+      const started = start(sh("echo on; head -n 2"), { stdin: descriptor });
+      assert.is(await started.firstLine(), "on"); // by now it has found the pipe empty
+      writeSync(descriptor, "one\ntwo\n");
+      const { stdout, code } = await started.ended;
+      assert.equal([stdout, code], ["on\none\ntwo\n", 0]);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+
+  it("gives the command no input of its own", async () => {
+    const command = ["readlink", "/proc/self/fd/0"];
+    assert.is((await run(command)).stdout, "/dev/null\n");
+    assert.is((await run(command, { stdin: "text" }, ["--no-stdin"])).stdout, "/dev/null\n");
+    assert.is((await run(["true"], { stdin: "open" })).code, 0); // does not wait for the end of an unused pipe
+  });
+
+  it("Ctrl-C reaches the command; a second one kills it", async () => {
+    const handled = start(sh("trap 'exit 9' INT; echo on; while :; do sleep 0.05; done"));
+    assert.is(await handled.firstLine(), "on");
+    handled.signal("SIGINT");
+    assert.is((await handled.ended).code, 9);
+    const plain = start(sh("echo on; exec sleep 1000"));
+    await plain.firstLine();
+    plain.signal("SIGINT");
+    assert.is((await plain.ended).code, 130);
+    const stubborn = start(sh("trap 'echo no >&2' INT; echo $$; while :; do sleep 0.05; done"));
+    const group = Number(await stubborn.firstLine());
+    stubborn.signal("SIGINT");
+    await until("the shell has two children at most", () => groupMembers(group).length > 0);
+    stubborn.signal("SIGINT");
+    const again = setInterval(() => stubborn.signal("SIGINT"), 100); // two at once may arrive as one
+    assert.is((await stubborn.ended).code, 137);
+    clearInterval(again);
+    await until("nothing of the group runs", () => groupMembers(group).length === 0);
+  });
+
+  it("SIGTERM and SIGHUP kill the command's whole group", async () => {
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+      const started = start(sh("sleep 1000 & echo $$; sleep 1000"));
+      const group = Number(await started.firstLine());
+      started.signal(signal);
+      assert.is((await started.ended).code, 137, signal);
+      await until("nothing of the group runs", () => groupMembers(group).length === 0);
+    }
+  });
+
+  it("ends when its output is not wanted any more", async () => {
+    const { stdout, stderr } = await runInShell('("$@" run -- yes; echo $? >&2) | head -n 1', here({}));
+    assert.equal([stdout, stderr], ["y\n", "141\n"]);
+  });
+
+  it("runs in --cwd, with --env over --inherit-env", async () => {
+    const cwd = join(tempDir(), "007 ü");
+    mkdirSync(cwd);
+    assert.is((await run(["pwd"], {}, ["--cwd", cwd])).stdout, `${cwd}\n`);
+    const flags = ["--inherit-env", "none", "--env", "A=1=2", "--env", "B=", "--env=C=007"];
+    const printed = (await run(["/usr/bin/env"], {}, flags)).stdout.trim().split("\n").sort();
+    assert.equal(printed, ["A=1=2", "B=", "C=007"]);
+    assert.is((await run(["/usr/bin/env"], {}, ["--inherit-env", "none"])).stdout, "");
+    const core = (await run(["/usr/bin/env"], {}, ["--inherit-env", "core"])).stdout;
+    assert.match(core, /^PATH=/m);
+    assert.not.match(core, /EXEC_SERVER_TEST_MARK/);
+  });
+}
+
+test("--url is stronger than EXEC_SERVER_URL, and an empty one is none", async () => {
+  const env = { EXEC_SERVER_URL: "ws://127.0.0.1:1" };
+  assert.is((await runCli(["run", "--url", server.url, "--", "echo", "there"], { env })).stdout, "there\n");
+  assert.is((await runCli(["run", "--", "echo", "here"], { env: { EXEC_SERVER_URL: "" } })).stdout, "here\n");
+  const { code, stderr } = await runCli(["run", "--", "true"], { env });
+  assert.is(code, 125);
+  assert.match(stderr, /^exec-server: .*\nIs the server running\?/);
+});
+
+test("wrong command lines exit with 2 and say what is wrong", async () => {
+  const wrong: [string[], RegExp][] = [
+    [[], /no command/],
+    [["true"], /no command|Unused args/],
+    [["--bogus", "--", "true"], /bogus/],
+    [["--env", "X", "--", "true"], /--env takes NAME=VALUE, not 'X'/],
+    [["--env", "=x", "--", "true"], /--env takes NAME=VALUE/],
+    [["--inherit-env", "some", "--", "true"], /--inherit-env takes one of: all, core, none/],
+    [["--cwd", "--", "true"], /cwd/],
+    [["--url", "http://127.0.0.1:1", "--", "true"], /ws:\/\//],
+  ];
+  for (const [args, text] of wrong) {
+    const { code, stdout, stderr } = await runCli(["run", ...args]);
+    assert.equal([code, stdout], [2, ""], args.join(" "));
+    assert.match(stderr, text);
+    assert.match(stderr, /^error: /);
+  }
+});
+
+test.run();

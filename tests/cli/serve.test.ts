@@ -1,0 +1,121 @@
+// `exec-server serve`: what it prints, what it refuses, how it ends.
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { connect } from "node:net";
+import { runServer, startServer, type TestServer } from "../harness/server.ts";
+
+async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
+  const server = await startServer({ args });
+  try {
+    await check(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+test("prints one line, the URL with the real port, and nothing else", async () => {
+  for (const args of [[], ["--listen", "ws://127.0.0.1:0"], ["--listen=ws://[::1]:0"]]) {
+    await withServer(args, async (server) => {
+      const { hostname, port } = new URL(server.url);
+      assert.is(hostname, args[0]?.includes("[::1]") ? "[::1]" : "127.0.0.1");
+      assert.ok(Number(port) > 0);
+      const client = await server.connect();
+      await client.startProcess("p", ["echo", "x"]);
+      await client.collect("p");
+      await client.close();
+      assert.equal(await server.stop(), { code: 0, signal: null });
+      assert.equal([server.stdout(), server.stderr()], [`${server.url}\n`, ""]);
+    });
+  }
+});
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+  test(`${signal} ends it with 0; open connections are told`, () =>
+    withServer([], async (server) => {
+      const client = await server.connect();
+      await client.startProcess("p", ["sleep", "1000"]);
+      const raw = connect(Number(new URL(server.url).port), "127.0.0.1"); // says nothing
+      raw.on("error", () => {});
+      await new Promise((ok) => raw.once("connect", ok));
+      assert.equal(await server.stop(signal), { code: 0, signal: null });
+      const { code, reason } = await client.closed;
+      assert.equal([code, reason], [1001, "server is shutting down"]);
+      raw.destroy();
+    }));
+}
+
+test("refuses addresses that are none", async () => {
+  const cannot = [
+    "ws://localhost:0",
+    "ws://127.0.0.1",
+    "ws://127.0.0.1:0/path",
+    "ws://127.0.0.1:65536",
+    "ws://:0",
+  ];
+  for (
+    const value of [
+      ...cannot,
+      "ws://256.0.0.1:0",
+      "ws://::1:0",
+      "ws://127.0.0.1:-1",
+      "ws://127.0.0.1:x",
+      "ws://",
+    ]
+  ) {
+    const { code, stdout, stderr } = await runServer({ args: ["--listen", value] });
+    assert.equal([code, stdout], [1, ""], value);
+    assert.is(stderr, `Error: invalid websocket --listen URL \`${value}\`; expected \`ws://IP:PORT\`\n`);
+  }
+  for (
+    const value of ["wss://127.0.0.1:0", "http://127.0.0.1:0", "unix:///tmp/x", "stdio:", "9000", "x", ""]
+  ) {
+    const { code, stdout, stderr } = await runServer({ args: ["--listen", value] });
+    assert.equal([code, stdout], [1, ""], value);
+    // Without "or `stdio`" as long as there is none.
+    const text = `Error: unsupported --listen URL \`${value}\`; expected \`ws://IP:PORT\``;
+    assert.ok([`${text}\n`, `${text} or \`stdio\`\n`].includes(stderr), stderr);
+  }
+});
+
+test("says when it cannot listen", () =>
+  withServer([], async (server) => {
+    const { code, stdout, stderr } = await runServer({ args: ["--listen", server.url] });
+    assert.equal([code, stdout], [1, ""]);
+    assert.match(stderr, /^Error: .*(EADDRINUSE|in use)/);
+  }));
+
+test("wrong options exit with 2", async () => {
+  const wrong: [string[], RegExp][] = [
+    [["--concurrent-requests", "0"], /invalid value '0' for '--concurrent-requests/],
+    [["--concurrent-requests", "-1"], /^error: /],
+    [["--concurrent-requests", "1.5"], /invalid value '1.5' for '--concurrent-requests/],
+    [["--concurrent-requests", "x"], /invalid value 'x' for '--concurrent-requests/],
+    [["--session-ttl", "0"], /--session-ttl/],
+    [["--log-level", "loud"], /--log-level takes one of/],
+    [["--log-format", "xml"], /--log-format takes one of/],
+    [["--ws-auth", "magic"], /--ws-auth/],
+    [["--listen"], /listen/],
+    [["--bogus"], /bogus/],
+    [["surplus"], /surplus|Unused/],
+  ];
+  for (const [args, text] of wrong) {
+    const { code, stdout, stderr } = await runServer({
+      args: args.concat(args[0] === "--listen" ? [] : ["--listen=ws://127.0.0.1:0"]),
+    });
+    assert.equal([code, stdout], [2, ""], args.join(" "));
+    assert.match(stderr, text, args.join(" "));
+  }
+});
+
+test("--log-level and --log-format speak on stderr only", () =>
+  withServer(["--log-level", "debug", "--log-format", "json"], async (server) => {
+    const client = await server.connect();
+    await client.close();
+    assert.equal(await server.stop(), { code: 0, signal: null });
+    assert.is(server.stdout(), `${server.url}\n`);
+    const lines = server.stderr().trim().split("\n");
+    assert.ok(lines.length >= 3, server.stderr());
+    for (const line of lines) JSON.parse(line);
+  }));
+
+test.run();

@@ -1,0 +1,296 @@
+// The output log against a model that keeps everything in an array: whatever is done to it, nothing undelivered is lost.
+import { Buffer } from "node:buffer";
+import { mkdtempSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { isFull, seeds } from "../faults/random.ts";
+import { tempDir } from "../harness/temp.ts";
+import { createOutputLog, type OutputLog } from "../../src/process/output_log.ts";
+import type { Retention } from "../../src/process/retention.ts";
+import type { OutputStream } from "../../src/process/trait.ts";
+
+const RUNS = isFull ? 2_000 : 150;
+const [seed = 0] = seeds(1);
+const folder = tempDir();
+console.log(`seed ${seed}`);
+
+/** What a producer and a reader may do. Sizes are in 1/16 of the largest piece, 64 KiB. */
+type Action =
+  | {
+    readonly do: "append";
+    readonly stream: OutputStream;
+    readonly sixteenths: number;
+    readonly times: number;
+  }
+  | { readonly do: "exit" }
+  | { readonly do: "read"; readonly events: number }
+  | { readonly do: "deliver"; readonly behind: number }
+  | { readonly do: "attach"; readonly attached: boolean };
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("append" as const),
+      stream: fc.constantFrom<OutputStream>("stdout", "stderr"),
+      sixteenths: fc.integer({ min: 0, max: 16 }),
+      times: fc.integer({ min: 1, max: 24 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("read" as const), events: fc.nat({ max: 60 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("deliver" as const), behind: fc.nat({ max: 5 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("attach" as const), attached: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant({ do: "exit" as const }) },
+);
+
+function retentionOf(options: { maxBytes?: number; dropOldest?: boolean; spill: boolean }): Retention {
+  return {
+    maxBytes: options.maxBytes ?? 256 * 1024 * 1024,
+    dropOldest: options.dropOldest ?? false,
+    spillFolder: options.spill ? mkdtempSync(join(folder, "log-")) : undefined,
+    shared: { usedBytes: 0, maxBytes: 2 ** 31 },
+  };
+}
+
+/** What has been appended and not yet read, by stream, and what its reader has got. */
+interface Model {
+  /** Every byte ever appended, in order, in pieces with their streams. */
+  readonly appended: { readonly stream: OutputStream; readonly bytes: Buffer }[];
+  /** The same, as read. */
+  readonly read: { readonly stream: OutputStream; readonly bytes: Buffer }[];
+  cursor: number;
+  appendedBytes: number;
+  exited: boolean;
+  sawExit: boolean;
+}
+
+let counter = 0;
+/** Bytes that differ from all others before: a counter in every word. */
+function piece(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(counter++, at);
+  for (let at = size - size % 4; at < size; at++) bytes[at] = counter++;
+  return bytes;
+}
+
+function sameText(pieces: Model["appended"]): string {
+  const streams = new Map<string, Buffer[]>();
+  for (const { stream, bytes } of pieces) {
+    const all = streams.get(stream) ?? [];
+    streams.set(stream, all);
+    all.push(bytes);
+  }
+  return [...streams].sort(([one], [other]) => one < other ? -1 : 1)
+    .filter(([, all]) => all.some((bytes) => bytes.length > 0))
+    .map(([stream, all]) => `${stream} ${Buffer.concat(all).toString("base64")}`).join("\n");
+}
+
+/** Reads the next event as a reader does that misses nothing. */
+function readNext(log: OutputLog, model: Model): boolean {
+  const event = log.next(model.cursor);
+  if (!event) return false;
+  assert.is(event.seq, model.cursor + 1, "no event is missing");
+  model.cursor = event.seq;
+  if (event.type === "output") model.read.push({ stream: event.stream, bytes: Buffer.from(event.bytes) });
+  if (event.type === "exited") {
+    assert.is(event.exitCode, 7);
+    assert.not(model.sawExit);
+    model.sawExit = true;
+  }
+  return true;
+}
+
+function emptyModel(): Model {
+  return { appended: [], read: [], cursor: 0, appendedBytes: 0, exited: false, sawExit: false };
+}
+
+/** Plays the actions as a producer that waits for room, and a reader that delivers only what it has read. */
+function play(log: OutputLog, model: Model, actions: readonly Action[], check: () => void): void {
+  for (const each of actions) {
+    switch (each.do) {
+      case "append":
+        for (let time = 0; time < each.times && !log.room(); time++) {
+          const bytes = piece(Math.max(1, each.sixteenths * 4096));
+          log.append(each.stream, bytes);
+          model.appended.push({ stream: each.stream, bytes });
+          model.appendedBytes += bytes.length;
+        }
+        break;
+      case "exit":
+        if (model.exited) break;
+        model.exited = true;
+        log.appendExited(7);
+        break;
+      case "read":
+        for (let count = 0; count < each.events && readNext(log, model); count++);
+        break;
+      case "deliver":
+        log.deliver(Math.max(0, model.cursor - each.behind));
+        break;
+      case "attach":
+        log.setAttached(each.attached);
+    }
+    check();
+  }
+}
+
+for (const spill of [true, false]) {
+  test(`nothing undelivered is lost, ${spill ? "with" : "without"} a spill folder`, () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), (actions) => {
+        const retention = retentionOf({ spill });
+        const log = createOutputLog(retention);
+        const model = emptyModel();
+        play(log, model, actions, () => {
+          assert.is(log.receivedBytes, model.appendedBytes);
+          assert.ok(log.firstSeq <= log.deliveredSeq + 1, "what is not delivered is there");
+          assert.ok(log.deliveredSeq <= model.cursor);
+          assert.ok(log.lastSeq >= model.cursor);
+          assert.ok(log.undeliveredBytes >= 0 && log.undeliveredBytes <= model.appendedBytes);
+        });
+        log.appendClosed();
+        while (readNext(log, model));
+        assert.is(model.cursor, log.lastSeq);
+        assert.is(model.sawExit, model.exited);
+        assert.is(sameText(model.read), sameText(model.appended));
+        log.deliver(log.lastSeq);
+        assert.is(log.undeliveredBytes, 0);
+        assert.is(log.room(), undefined);
+        log.dispose();
+        assert.is(retention.shared.usedBytes, 0);
+        assert.is(log.next(0), undefined);
+        if (retention.spillFolder !== undefined) assert.equal(readdirSync(retention.spillFolder), []);
+      }),
+      { numRuns: RUNS, seed },
+    );
+  });
+}
+
+test("what is undelivered can be read again from any place", () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 30 }), fc.nat(), (actions, place) => {
+      const log = createOutputLog(retentionOf({ spill: true }));
+      const model = emptyModel();
+      play(log, model, actions, () => {});
+      while (readNext(log, model));
+      const from = log.firstSeq - 1 + place % (log.lastSeq - log.firstSeq + 2);
+      const again = emptyModel();
+      again.cursor = from;
+      while (readNext(log, again));
+      assert.is(again.cursor, log.lastSeq);
+      const sizes = again.read.reduce((sum, { bytes }) => sum + bytes.length, 0);
+      const all = (pieces: Model["read"]) => Buffer.concat(pieces.map(({ bytes }) => bytes));
+      assert.ok(all(again.read).equals(all(model.read).subarray(model.appendedBytes - sizes)));
+      log.dispose();
+    }),
+    { numRuns: RUNS, seed },
+  );
+});
+
+test("a producer that waits for room is woken as soon as there is some, and at the end", async () => {
+  const full = (retention: Retention, attached: boolean) => {
+    const log = createOutputLog(retention);
+    log.setAttached(attached);
+    while (!log.room()) log.append("stdout", piece(64 * 1024));
+    return log;
+  };
+  for (const attached of [true, false]) {
+    for (const spill of [true, false]) {
+      const options = { maxBytes: 4 * 1024 * 1024, spill };
+      const log = full(retentionOf(options), attached);
+      assert.ok(log.undeliveredBytes <= options.maxBytes + 64 * 1024);
+      const room = log.room();
+      for (let event = log.next(0); event; event = log.next(event.seq));
+      log.deliver(log.lastSeq);
+      await room;
+      assert.is(log.room(), undefined);
+      log.dispose();
+      const other = full(retentionOf(options), attached);
+      const waiting = other.room();
+      other.dispose();
+      await waiting;
+    }
+  }
+});
+
+test("memory does not grow with what is spilled", () => {
+  const retention = retentionOf({ spill: true });
+  const log = createOutputLog(retention);
+  log.setAttached(false);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let count = 0; count < 1_000; count++) log.append("stdout", piece(64 * 1024));
+  globalThis.gc?.();
+  const growth = process.memoryUsage().arrayBuffers - before;
+  assert.is(log.undeliveredBytes, 1_000 * 64 * 1024);
+  assert.is(log.firstSeq, 1);
+  assert.ok(growth < 40 * 1024 * 1024, `${growth} bytes more`);
+  log.dispose();
+});
+
+test("drop-oldest drops only the oldest, and firstSeq tells", () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 40 }), fc.boolean(), (actions, spill) => {
+      const maxBytes = 1024 * 1024;
+      const retention = retentionOf({ maxBytes, dropOldest: true, spill });
+      const log = createOutputLog(retention);
+      const model = emptyModel();
+      let dropped = false;
+      for (const each of actions) {
+        if (each.do === "append") {
+          for (let time = 0; time < each.times; time++) {
+            const bytes = piece(Math.max(1, each.sixteenths * 4096));
+            log.append(each.stream, bytes);
+            model.appended.push({ stream: each.stream, bytes });
+            model.appendedBytes += bytes.length;
+          }
+        } else if (each.do === "attach") log.setAttached(each.attached);
+        else if (each.do === "exit" && !model.exited) {
+          model.exited = true;
+          log.appendExited(7);
+        }
+        dropped ||= log.firstSeq > 1;
+        assert.ok(log.undeliveredBytes <= 3.5 * maxBytes);
+      }
+      if (model.exited) assert.ok(log.exitSeq !== undefined && log.exitCode === 7);
+      model.cursor = log.firstSeq - 1;
+      while (readNext(log, model));
+      assert.is(model.cursor, log.lastSeq);
+      const kept = Buffer.concat(model.read.map(({ bytes }) => bytes));
+      const all = Buffer.concat(model.appended.map(({ bytes }) => bytes));
+      assert.ok(all.subarray(all.length - kept.length).equals(kept), "the newest output is kept, in order");
+      if (!dropped) assert.is(kept.length, all.length);
+      log.dispose();
+      assert.is(retention.shared.usedBytes, 0);
+    }),
+    { numRuns: RUNS, seed },
+  );
+});
+
+test("numbers that are lost elsewhere are skipped", () => {
+  const log = createOutputLog(retentionOf({ spill: false }));
+  log.appendEvent("stdout", Buffer.from("one"));
+  log.skipTo(9);
+  log.appendEvent("stdout", Buffer.from("ten"));
+  assert.is(log.next(0)?.seq, 1);
+  for (let after = 1; after < 10; after++) assert.is(log.next(after)?.seq, 10);
+  assert.is(log.next(10), undefined);
+  log.dispose();
+});
+
+test("an event that somebody has seen does not change any more", () => {
+  const log = createOutputLog(retentionOf({ spill: false }));
+  log.append("stdout", Buffer.from("a"));
+  log.append("stdout", Buffer.from("b"));
+  assert.is(log.lastSeq, 1);
+  const seen = log.next(0);
+  assert.is(seen?.type === "output" && Buffer.from(seen.bytes).toString(), "ab");
+  log.append("stdout", Buffer.from("c"));
+  assert.is(log.lastSeq, 2);
+  log.append("stderr", Buffer.from("d"));
+  assert.is(log.lastSeq, 3);
+  log.dispose();
+});
+
+test.run();
