@@ -1,6 +1,7 @@
 /** Makes a process's streams, signals and exit code ours. */
 import process from "node:process";
 import type { Writable } from "node:stream";
+import { complain, explain } from "./exit.ts";
 import type { Process } from "../process/trait.ts";
 
 /** What a program gets that writes to a pipe nobody reads: 128 + SIGPIPE. */
@@ -18,7 +19,7 @@ export async function relay(started: Process, forwardStdin: boolean): Promise<nu
     copy(started.stdout, process.stdout, onBrokenPipe),
     copy(started.stderr, process.stderr, onBrokenPipe),
   ]);
-  if (forwardStdin) void feed(started).catch(() => {}); // a command need not read its input to its end
+  if (forwardStdin) void feed(started);
   try {
     await copies;
     const { exitCode } = await started.wait();
@@ -44,10 +45,17 @@ async function copy(from: ReadableStream<Uint8Array>, to: Writable, onBrokenPipe
 /** Reading descriptor 0 as a file would fail with EAGAIN when whoever shares the pipe has made it non-blocking. */
 async function feed(started: Process): Promise<void> {
   const writer = started.stdin.getWriter();
-  for await (const chunk of process.stdin) {
-    if (chunk instanceof Uint8Array) await writer.write(chunk);
+  const input: AsyncIterable<unknown> = process.stdin;
+  try {
+    for await (const chunk of input) {
+      if (!(chunk instanceof Uint8Array)) continue;
+      // A command need not read its input to its end.
+      if (!await writer.write(chunk).then(() => true, () => false)) return;
+    }
+  } catch (error) {
+    complain(`standard input: ${explain(error)}`);
   }
-  await writer.close();
+  await writer.close().catch(() => {});
 }
 
 /** Ctrl-C goes to the command; a second one kills it. TERM and HUP kill it. */

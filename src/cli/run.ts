@@ -1,5 +1,6 @@
 /** `exec-server run -- COMMAND…`: the command's streams and exit code become ours. */
 import { fstatSync } from "node:fs";
+import { posix } from "node:path";
 import process from "node:process";
 import type { Environment } from "../environment.ts";
 import { hasCode, toExecServerError } from "../protocol/error.ts";
@@ -37,7 +38,11 @@ export async function run(command: readonly string[], options: Options): Promise
     return ExitCode.runFailed;
   }
   try {
-    const started = await environment.processes.start(start);
+    const { cwd } = start;
+    const base = (await environment.info.get()).cwd ?? "/";
+    const started = await environment.processes.start(
+      typeof cwd === "string" ? { ...start, cwd: posix.resolve(base, cwd) } : start,
+    );
     if (!detach) return await relay(started, forwardStdin);
     process.stdout.write(`${environment.sessionId} ${started.id}\n`);
     return 0;

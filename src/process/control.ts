@@ -7,6 +7,8 @@ export type WriteStatus = "accepted" | "unknownProcess" | "stdinClosed" | "start
 export interface ProcessControl {
   readonly id: string;
   readonly log: OutputLog;
+  /** False: it was started without an input to write to. Undefined: not known. */
+  readonly takesInput: boolean | undefined;
   /** Number of the first event that its readers get: 1, or later for one that was attached to later. */
   readonly firstSeq: number;
   /**

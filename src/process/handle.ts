@@ -195,6 +195,11 @@ function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
     inFlight.add(one);
   };
   return new WritableStream<Uint8Array>({
+    start(controller) {
+      if (control.takesInput === false) {
+        controller.error(new ExecServerError("EPIPE", "the process was started without `pipeStdin`"));
+      }
+    },
     async write(chunk) {
       for (let offset = 0; offset < chunk.length; offset += STDIN_PIECE_BYTES) {
         while (inFlight.size >= STDIN_WRITES_IN_FLIGHT) await Promise.race(inFlight);

@@ -200,6 +200,7 @@ function createLocalProcess(
   const self: LocalProcess = {
     id: options.id,
     firstSeq: 1,
+    takesInput: options.pipeStdin,
     argv: options.argv,
     startedAtMs,
     get pid() {

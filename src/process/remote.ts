@@ -132,7 +132,10 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
         if (mayRun) wire.call(ProcessTerminate, { processId: id }).catch(() => {});
         throw error;
       }
-      return processHandle(control(wire, id, inbox.log, 1), options.signal);
+      return processHandle(
+        control(wire, id, inbox.log, 1, (options.pipeStdin ?? false) || (options.tty ?? false)),
+        options.signal,
+      );
     },
     async list() {
       const { processes } = await wire.call(ProcessList, null);
@@ -153,7 +156,7 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
         inbox.log.skipTo(firstSeq - 1);
         take(inbox, read);
         if (inbox.log.closed) inboxes.delete(id);
-        return processHandle(control(wire, id, inbox.log, firstSeq));
+        return processHandle(control(wire, id, inbox.log, firstSeq, undefined));
       } catch (error) {
         inboxes.delete(id);
         throw error;
@@ -262,11 +265,18 @@ function parse<S extends v.GenericSchema>(schema: S, params: unknown, method: st
   throw new ExecServerError("PROTOCOL_VIOLATION", `malformed ${method}: ${parsed.issues[0].message}`);
 }
 
-function control(caller: Caller, processId: string, log: OutputLog, firstSeq: number): ProcessControl {
+function control(
+  caller: Caller,
+  processId: string,
+  log: OutputLog,
+  firstSeq: number,
+  takesInput: boolean | undefined,
+): ProcessControl {
   return {
     id: processId,
     log,
     firstSeq,
+    takesInput,
     async write(bytes: Uint8Array, writeId: string) {
       return (await caller.call(ProcessWrite, { processId, chunk: encodeBase64(bytes), writeId })).status;
     },

@@ -146,6 +146,8 @@ for (const where of ["local", "remote"] as const) {
     const cwd = join(tempDir(), "007 ü");
     mkdirSync(cwd);
     assert.is((await run(["pwd"], {}, ["--cwd", cwd])).stdout, `${cwd}\n`);
+    // A relative one counts from the environment's own directory.
+    assert.is((await run(["pwd"], {}, ["--cwd", "."])).stdout, (await run(["pwd"])).stdout);
     const flags = ["--inherit-env", "none", "--env", "A=1=2", "--env", "B=", "--env=C=007"];
     const printed = (await run(["/usr/bin/env"], {}, flags)).stdout.trim().split("\n").sort();
     assert.equal(printed, ["A=1=2", "B=", "C=007"]);

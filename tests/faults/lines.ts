@@ -70,6 +70,9 @@ export function printLines(count: number): string[] {
   return ["seq", "1", String(count)];
 }
 
+/** A process that says nothing for so long stands still: nothing is to be awaited for ever. */
+const SILENCE_MS = 30_000;
+
 /** Reads a process to its end: its standard output's digest and its exit code. Every event is there once, in order. */
 export async function digestOf(
   process: Process,
@@ -77,10 +80,25 @@ export async function digestOf(
   const digester = createDigester();
   let exitCode: number | undefined;
   let seq = 0;
-  for await (const event of process.events()) {
+  const events = process.events()[Symbol.asyncIterator]();
+  for (;;) {
+    const { value: event } = await inTime(events.next(), `nothing comes after event ${seq}`);
+    if (!event) break;
     assert.is(event.seq, ++seq, "the number of an event");
     if (event.type === "output") digester.add(event.bytes);
     if (event.type === "exited") exitCode = event.exitCode;
   }
   return { ...digester.result(), exitCode };
+}
+
+async function inTime<T>(promise: Promise<T>, otherwise: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(otherwise)), SILENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -18,7 +18,7 @@ export interface CliOptions {
   env?: Record<string, string | undefined>;
   cwd?: string;
   /**
-   * What a pipe as standard input carries; `open`: nothing, for as long as it runs. A number: that descriptor.
+   * What a pipe as standard input carries; `open`: nothing, for as long as it runs. A number: that descriptor, just as it is.
    * Absent: /dev/null.
    */
   stdin?: Uint8Array | string | number;
@@ -53,11 +53,17 @@ export function runInShell(script: string, options: CliOptions = {}): Promise<Cl
 
 function start(program: string, argv: string[], options: CliOptions): RunningCli {
   const { stdin } = options;
-  const child: ChildProcess = spawn(program, argv, {
+  const inherited = typeof stdin === "number" ? [stdin] : [];
+  // Node would make descriptors 0 to 2 of a child blocking.
+  const direct = inherited.length === 0
+    ? [program, ...argv]
+    : ["/bin/sh", "-c", 'exec "$@" <&3 3<&-', "sh", program, ...argv];
+  const [file = program, ...args] = direct;
+  const child: ChildProcess = spawn(file, args, {
     cwd: options.cwd,
     detached: true,
     env: { ...process.env, EXEC_SERVER_URL: undefined, ...options.env },
-    stdio: [stdin === undefined ? "ignore" : typeof stdin === "number" ? stdin : "pipe", "pipe", "pipe"],
+    stdio: [stdin === undefined || inherited.length > 0 ? "ignore" : "pipe", "pipe", "pipe", ...inherited],
   });
   const pid = child.pid ?? 0;
   if (pid > 0) register(pid, child);
