@@ -154,6 +154,11 @@ export async function connect(
     if (limit.aborted && !options.signal?.aborted) {
       throw new ExecServerError("TIMEOUT", `${at(url)} did not answer the handshake in time`);
     }
+    if (error instanceof ExecServerError && error.code === "DISCONNECTED") {
+      throw new ExecServerError("CONNECT_FAILED", `${at(url)}: ${error.message} during the handshake`, {
+        cause: error,
+      });
+    }
     throw error;
   }
 }
