@@ -57,6 +57,7 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
     perMessageDeflate: false,
     clientTracking: false,
   });
+  sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
   const http = createHttpServer(answer);
   http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => {}); // a peer that resets during the upgrade must not end the server
