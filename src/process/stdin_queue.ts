@@ -13,7 +13,7 @@ import type { WriteStatus } from "./control.ts";
 export interface StdinQueue {
   /**
    * Resolves `accepted` when less than 1 MiB is waiting, `stdinClosed` when the child does not take input any more.
-   * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes or 16 MiB are already waiting
+   * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes or 8 MiB are already waiting
    */
   write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
   /** End-of-file after what is queued. */

@@ -27,7 +27,7 @@ export const STDIN_HIGH_WATER_BYTES = 1024 * 1024;
 /** Writes that may wait for one child; a sender that does not wait for their answers is refused the next one. */
 export const MAX_QUEUED_STDIN_WRITES = 1024;
 /** Bytes that may wait for one child altogether; a single larger write is taken when nothing else waits. */
-export const MAX_QUEUED_STDIN_BYTES = 16 * 1024 * 1024;
+export const MAX_QUEUED_STDIN_BYTES = 8 * 1024 * 1024;
 /** `writeId`s remembered for each process. */
 export const MAX_REMEMBERED_WRITE_IDS = 4096;
 /** `fs/walk`: deepest `maxDepth`. */
