@@ -34,7 +34,7 @@ export interface ConnectOptions {
 
 /** What a link adds to the handshake. */
 export interface HandshakeOptions extends ConnectOptions {
-  /** For each process: the last event received. */
+  /** For each process: the last event that has been read; the server pushes on from there. */
   readonly cursors?: Record<string, number>;
   /** Life of the session without a connection, in ms. */
   readonly sessionTtlMs?: number;

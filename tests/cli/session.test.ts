@@ -50,7 +50,11 @@ test("attach goes on where run --detach left: all output, the exit code", async 
 test("logs prints what is kept and leaves it for attach", async () => {
   const { session } = await detached("seq 1 1000; exit 3");
   const expected = Array.from({ length: 1000 }, (_, index) => `${index + 1}\n`).join("");
-  while (!(await on(session, "ps")).stdout.includes("\tclosed 3\t"));
+  for (let listed = ""; !listed.includes("\tclosed 3\t");) {
+    const ps = await on(session, "ps");
+    assert.is(ps.code, 0, ps.stderr); // else a broken `ps` would be asked for ever
+    listed = ps.stdout;
+  }
   assert.is((await on(session, "logs")).stdout, expected);
   assert.is((await on(session, "logs")).stdout, expected);
   const end = await on(session, "attach");
