@@ -2,19 +2,19 @@
  * The executable's entrypoint: one function of `src/cli/` for each command. Commands are loaded on demand, so that
  * `--version` does not pay for the server.
  */
-import cac from "cac";
+import cac, { type Command } from "cac";
 import process from "node:process";
 import { plainArguments } from "./src/cli/arguments.ts";
 import { ExitCode, UsageError } from "./src/cli/exit.ts";
+import { HELP_NOTES } from "./src/cli/help_notes.ts";
 import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
-const EXTRA_HELP = {
-  force: "Take the session over when another connection has it",
-  json: "Print JSON",
-  all: "All processes of the session",
-};
 const URL_HELP = "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: this machine";
+const CWD_HELP = "Directory to run in (default: the server's own)";
+const ENV_HELP = "Set a variable; may be repeated";
+const INHERIT_HELP = "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)";
+const ESCAPE_HELP = "Begins commands to us at the beginning of a line: a character, ^X, or none (default: ~)";
 
 cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
   .option("--listen <url>", "ws://IP:PORT; port 0 lets the system choose", { default: "ws://127.0.0.1:0" })
@@ -24,6 +24,10 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   )
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
   .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
+  .option(
+    "--shutdown-grace <seconds>",
+    "What processes get between SIGTERM and SIGKILL at the end (default: 2)",
+  )
   .option("--no-take-over", "Refuse to resume a session that another connection has")
   .option(
     "--retained-output <size>",
@@ -47,11 +51,16 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
 
 cli.command("run", "Run the command after `--` there; its output, input and exit code are passed through")
   .option("--url <url>", URL_HELP)
-  .option("--cwd <dir>", "Directory to run in (default: the server's own)")
-  .option("--env <NAME=VALUE>", "Set a variable; may be repeated")
+  .option("-t, --tty", "Run it in a terminal there; with ours it shares keys, screen and size")
+  .option("--cwd <dir>", CWD_HELP)
+  .option("--env <NAME=VALUE>", ENV_HELP)
+  .option("--inherit-env <what>", INHERIT_HELP)
+  .option("--timeout <seconds>", "End it after so long, with all that came of it; exit code 124")
+  .option("--kill-after <seconds>", "With --timeout: SIGTERM first, SIGKILL so much later (default: 0)")
   .option(
-    "--inherit-env <what>",
-    "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)",
+    "--limit <name=value>",
+    "cpu=SECONDS, memory=SIZE (address space), data=SIZE, files=N, processes=N, file-size=SIZE; may be repeated; " +
+      "sizes with K, M, G",
   )
   .option("--no-stdin", "Do not pass standard input on")
   .option("--detach", "Leave it running; print the session's and the process's id")
@@ -59,32 +68,56 @@ cli.command("run", "Run the command after `--` there; its output, input and exit
   .option("--verbose", "Say on stderr when the connection breaks and is back, also when that is no terminal")
   .example("  exec-server run --url ws://127.0.0.1:9000 -- git -C /repo log --oneline")
   .example("  tar c . | exec-server run --url $URL --cwd /tmp -- tar x")
-  .example(
-    "  Exits with the command's code (128+n for a signal); 125: failed to run it, 126: not executable, 127: not found",
-  )
+  .example("  exec-server run --url $URL -t -- htop")
+  .example("  exec-server run --timeout 60 --kill-after 5 --limit memory=2G --limit cpu=30 -- make test")
   .action(command(async (options) => (await import("./src/cli/run.ts")).run(afterDashes(options), options)));
 
-for (
-  const [name, summary, extra] of [
-    ["attach", "Go on with a process of a session: its output, its exit code", []],
-    ["logs", "Print the output that is kept of a process, and leave it there", ["force"]],
-    ["ps", "List the processes of a session", ["force", "json"]],
-    ["kill", "Kill a process of a session", ["force", "all"]],
-  ] as const
-) {
-  const added = cli.command(name, summary)
-    .option("--url <url>", "ws://… or wss://… of the server; also EXEC_SERVER_URL")
-    .option("--session <id>", "The session, as `run --detach` printed it");
-  if (name !== "ps") added.option("--process <id>", "The process; not needed when the session has only one");
-  for (const option of extra) added.option(`--${option}`, EXTRA_HELP[option]);
-  if (name === "attach") {
-    added.option("--session-ttl <seconds>", "How long the session may live without a connection")
-      .option("--verbose", "Say on stderr when the connection breaks and is back");
-  }
-  added.example(`  read -r SESSION PROCESS < <(exec-server run --url $URL --detach -- make)`)
-    .example(`  exec-server ${name} --url $URL --session $SESSION`)
-    .action(command(async (options) => (await import("./src/cli/session.ts"))[name](options)));
-}
+cli.command("shell", "An interactive shell there in this terminal, or the command after `--`")
+  .option("--url <url>", URL_HELP)
+  .option("--cwd <dir>", CWD_HELP)
+  .option("--env <NAME=VALUE>", ENV_HELP)
+  .option("--inherit-env <what>", INHERIT_HELP)
+  .option("--escape <char>", ESCAPE_HELP)
+  .option("--session-ttl <seconds>", "How long it may run on without a connection (default: the server's)")
+  .example("  exec-server shell --url ws://127.0.0.1:9000")
+  .example("  exec-server shell --url $URL --session-ttl 86400 -- tmux")
+  .action(
+    command(async (options) => (await import("./src/cli/shell.ts")).shell(afterDashes(options), options)),
+  );
+
+sessionCommand("attach", "Go on with a process of a session: its output, its exit code, its terminal", {
+  process: true,
+}, (added) =>
+  added.option("--read-only", "Only watch, beside its owner; Ctrl-C leaves. Needs --process")
+    .option("--escape <char>", ESCAPE_HELP)
+    .option("--session-ttl <seconds>", "How long the session may live without a connection")
+    .option("--verbose", "Say on stderr when the connection breaks and is back")
+    .example("  exec-server attach --url $URL --session $SESSION --process $PROCESS --read-only"))
+  .action(command(async (options) => (await import("./src/cli/attach.ts")).attach(options)));
+
+sessionCommand("logs", "Print the output that is kept of a process, and leave it there", {
+  process: true,
+  force: true,
+}).action(command(async (options) => (await import("./src/cli/logs.ts")).logs(options)));
+
+sessionCommand(
+  "ps",
+  "List the processes of a session",
+  { force: true },
+  (added) => added.option("--json", "Print JSON: all that is known, null for what is not"),
+)
+  .action(command(async (options) => (await import("./src/cli/ps.ts")).ps(options)));
+
+sessionCommand("kill", "End a process of a session and all that came of it, or send it a signal", {
+  process: true,
+  force: true,
+}, (added) =>
+  added.option("--all", "All processes of the session")
+    .option("-s, --signal <signal>", "Send this to its process group instead: TERM, SIGTERM, 15, …")
+    .option("--grace <seconds>", "SIGTERM first, SIGKILL so much later (default: 0, SIGKILL at once)")
+    .example("  exec-server kill --url $URL --session $SESSION -s HUP")
+    .example("  exec-server kill --url $URL --session $SESSION --all --grace 5"))
+  .action(command(async (options) => (await import("./src/cli/kill.ts")).kill(options)));
 
 cli.command("info", "Show what is known of an environment")
   .option("--url <url>", URL_HELP)
@@ -109,6 +142,7 @@ cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from 
 // cac says "(default: true)" behind every --no-… option, which reads as the opposite.
 cli.help((sections) => {
   for (const section of sections) section.body = section.body.replaceAll(" (default: true)", "");
+  sections.push(...HELP_NOTES.get(cli.matchedCommand?.name ?? "") ?? []);
 });
 cli.version(VERSION);
 
@@ -132,6 +166,25 @@ async function main(): Promise<void> {
   } catch (error) {
     fail(error);
   }
+}
+
+/** Declares a command that works in a session. */
+function sessionCommand(
+  name: string,
+  summary: string,
+  takes: { readonly process?: boolean; readonly force?: boolean },
+  more: (added: Command) => Command = (added) => added,
+): Command {
+  const added = cli.command(name, summary)
+    .option("--url <url>", "ws://… or wss://… of the server; also EXEC_SERVER_URL")
+    .option("--session <id>", "The session, as `run --detach` printed it");
+  if (takes.process) {
+    added.option("--process <id>", "The process; not needed when the session has only one");
+  }
+  if (takes.force) added.option("--force", "Take the session over when another connection has it");
+  added.example(`  read -r SESSION PROCESS < <(exec-server run --url $URL --detach -- make)`)
+    .example(`  exec-server ${name} --url $URL --session $SESSION`);
+  return more(added);
 }
 
 /** The action of a command that takes options only. */

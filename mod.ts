@@ -38,6 +38,12 @@ export {
   type Processes,
   type ProcessEvent,
   type ProcessSummary,
+  type ProcessUsage,
+  type ResourceLimits,
   type RetainedOutput,
+  type SignalName,
   type StartOptions,
+  type TerminalSize,
+  type TerminateOptions,
+  type Termination,
 } from "./src/process/trait.ts";

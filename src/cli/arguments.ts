@@ -24,7 +24,8 @@ export function plainArguments(args: readonly string[], options: readonly Declar
     if (name === undefined || name.startsWith("no-")) {
       plain.push(arg);
     } else if (!takesValue(name)) {
-      plain.push(value === undefined ? `${arg}=true` : arg);
+      // In the parser's spelling: it would not know `--read-only` as the switch `readOnly`, and give the text "true".
+      plain.push(arg.replace(name, camelCase(name)) + (value === undefined ? "=true" : ""));
     } else if (value !== undefined) {
       plain.push(arg.replace("=", `=${MARK}`));
     } else {

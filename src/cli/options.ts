@@ -2,7 +2,9 @@
 import process from "node:process";
 import type { RemoteOptions } from "../client/link.ts";
 import { Environment } from "../environment.ts";
+import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import { camelCase, givenText } from "./arguments.ts";
+import { escapeCharacter } from "./escape.ts";
 import { UsageError } from "./exit.ts";
 
 /** Parsed options of a command. */
@@ -49,26 +51,61 @@ export function countOption(
   otherwise: number,
 ): number {
   const value = textOption(options, name);
-  if (value === undefined) return otherwise;
-  const count = Number(value);
-  if (!/^\d+$/.test(value) || count < least || count > most) {
+  return value === undefined ? otherwise : countOf(value, `--${name}`, least, most);
+}
+
+/** The same of a text. @param where what the complaint names */
+export function countOf(text: string, where: string, least: number, most: number): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < least || count > most) {
     throw new UsageError(
-      `invalid value '${value}' for '--${name}': a whole number from ${least} to ${most} is needed`,
+      `invalid value '${text}' for '${where}': a whole number from ${least} to ${most} is needed`,
     );
   }
   return count;
 }
 
+/** Seconds, also with a fraction, as whole milliseconds. */
+export function millisecondsOption(options: Options, name: string, least: number): number | undefined {
+  const value = textOption(options, name);
+  if (value === undefined) return undefined;
+  const ms = Math.round(1000 * Number(value));
+  if (!/^\d+(\.\d+)?$/.test(value) || ms < least || ms > MAX_TIMER_MS) {
+    throw new UsageError(
+      `invalid value '${value}' for '--${name}': seconds from ${least / 1000} to ${
+        MAX_TIMER_MS / 1000
+      } are needed`,
+    );
+  }
+  return ms;
+}
+
 /** A size in bytes; K, M and G stand for 2^10, 2^20 and 2^30. At least 1M: a pipe must fit into it several times. */
 export function sizeOption(options: Options, name: string, otherwise: number): number {
   const value = textOption(options, name);
-  if (value === undefined) return otherwise;
-  const match = /^(\d{1,12})([KMG]?)$/i.exec(value);
+  return value === undefined ? otherwise : sizeOf(value, `--${name}`, 1024 ** 2);
+}
+
+/** The same of a text. @param where what the complaint names */
+export function sizeOf(text: string, where: string, least: number): number {
+  const match = /^(\d{1,12})([KMG]?)$/i.exec(text);
   const bytes = Number(match?.[1]) * 1024 ** " KMG".indexOf((match?.[2] || " ").toUpperCase());
-  if (!match || bytes < 1024 ** 2) {
-    throw new UsageError(`invalid value '${value}' for '--${name}': a size from 1M is needed`);
+  if (!match || bytes < least) {
+    throw new UsageError(
+      `invalid value '${text}' for '${where}': a size from ${least === 1024 ** 2 ? "1M" : least} is needed`,
+    );
   }
   return bytes;
+}
+
+/** `--escape`. */
+export function escapeOption(options: Options): number | undefined {
+  const text = textOption(options, "escape") ?? "~";
+  const character = escapeCharacter(text);
+  if (character === null) {
+    throw new UsageError(`--escape takes a character, ^X for Ctrl-X, or none; not '${text}'`);
+  }
+  return character;
 }
 
 /** A switch. */

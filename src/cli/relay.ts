@@ -1,32 +1,39 @@
 /** Makes a process's streams, signals and exit code ours. */
 import process from "node:process";
 import type { Writable } from "node:stream";
-import { complain, explain } from "./exit.ts";
 import type { Process } from "../process/trait.ts";
+import { complain, ExitCode, exitCodeOf, explain } from "./exit.ts";
+import { forwardSignals } from "./signals.ts";
 
-/** What a program gets that writes to a pipe nobody reads: 128 + SIGPIPE. */
-const BROKEN_PIPE_EXIT_CODE = 141;
+/** What becomes the process's input: ours, nothing at all, or its end at once. */
+export type Input = "ours" | "none" | "end";
 
 /** Copies a process's output to ours and, if wanted, our input to it; resolves with its exit code. */
-export async function relay(started: Process, forwardStdin: boolean): Promise<number> {
+export async function relay(started: Process, input: Input): Promise<number> {
   let broken = false;
   const onBrokenPipe = () => {
     broken = true;
     void started.terminate().catch(() => {});
   };
   const stopSignals = forwardSignals(started);
-  const copies = Promise.all([
-    copy(started.stdout, process.stdout, onBrokenPipe),
-    copy(started.stderr, process.stderr, onBrokenPipe),
-  ]);
-  if (forwardStdin) void feed(started);
+  const copies = copyOutput(started, onBrokenPipe);
+  if (input === "ours") void feed(started);
+  else if (input === "end") started.stdin.close().catch(() => {});
   try {
     await copies;
-    const { exitCode } = await started.wait();
-    return broken ? BROKEN_PIPE_EXIT_CODE : exitCode;
+    const exit = await started.wait();
+    return broken ? ExitCode.brokenPipe : exitCodeOf(exit);
   } finally {
     stopSignals();
   }
+}
+
+/** Copies both streams to ours. @param onBrokenPipe nobody reads ours any more */
+export async function copyOutput(started: Process, onBrokenPipe: () => void): Promise<void> {
+  await Promise.all([
+    copy(started.stdout, process.stdout, onBrokenPipe),
+    copy(started.stderr, process.stderr, onBrokenPipe),
+  ]);
 }
 
 async function copy(from: ReadableStream<Uint8Array>, to: Writable, onBrokenPipe: () => void): Promise<void> {
@@ -56,22 +63,4 @@ async function feed(started: Process): Promise<void> {
     complain(`standard input: ${explain(error)}`);
   }
   await writer.close().catch(() => {});
-}
-
-/** Ctrl-C goes to the command; a second one kills it. TERM and HUP kill it. */
-function forwardSignals(started: Process): () => void {
-  let interrupts = 0;
-  const interrupt = () => {
-    const sent = ++interrupts === 1 ? started.signal("interrupt") : started.terminate();
-    sent.catch(() => {});
-  };
-  const end = () => void started.terminate().catch(() => {});
-  process.on("SIGINT", interrupt);
-  process.on("SIGTERM", end);
-  process.on("SIGHUP", end);
-  return () => {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", end);
-    process.off("SIGHUP", end);
-  };
 }

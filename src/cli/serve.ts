@@ -1,5 +1,6 @@
 /** `exec-server serve`. */
 import process from "node:process";
+import { takeCustody } from "../server/custody.ts";
 import { listen, parseListen } from "../server/listen.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
@@ -34,6 +35,8 @@ export async function serve(options: Options): Promise<number> {
     sessionTtlMs: secondsOption(options, "session-ttl", DEFAULT_SERVER_OPTIONS.sessionTtlMs),
     maxSessionTtlMs: secondsOption(options, "max-session-ttl", DEFAULT_SERVER_OPTIONS.maxSessionTtlMs),
     takeOver: options["takeOver"] !== false, // cac turns --no-take-over into `takeOver: false`
+    shutdownGraceMs: 1000 *
+      countOption(options, "shutdown-grace", 0, MAX_SECONDS, DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000),
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
@@ -49,11 +52,15 @@ export async function serve(options: Options): Promise<number> {
     "uncaughtException",
     (error) => log("error", "unexpected error", { error: error.stack ?? error.message }),
   );
+  const custody = await takeCustody(log);
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       let seen = false;
       process.on(signal, () => {
-        if (seen) process.exit(ExitCode.failure);
+        if (seen) {
+          custody.abandon();
+          process.exit(ExitCode.failure);
+        }
         seen = true;
         resolve(signal);
       });
@@ -65,5 +72,6 @@ export async function serve(options: Options): Promise<number> {
   const signal = await stop;
   log("info", "shutting down", { signal });
   await listening.close();
+  await custody.release();
   return 0;
 }

@@ -12,6 +12,18 @@ export const CAPABILITIES: Readonly<Record<string, boolean>> = {
   processCloseStdin: true,
   /** `process/list` exists. */
   processList: true,
+  /** `process/start` knows `size`; `process/resize` exists. */
+  processResize: true,
+  /** `process/signal` knows the signals of POSIX. */
+  processSignals: true,
+  /** `process/terminate` knows `graceMs`, and reaches everything that came of a process. */
+  processTerminateTree: true,
+  /** `process/start` knows `timeoutMs` and `timeoutGraceMs`. */
+  processTimeout: true,
+  /** `process/start` knows `limits`. */
+  processLimits: true,
+  /** `process/observe` and `process/unobserve` exist. */
+  processObserve: true,
   /** `process/start` knows `startId`. */
   processStartId: true,
   /** `process/outputAck` is understood, `initialize` knows `acknowledgesOutput` and `cursors`. */

@@ -1,4 +1,5 @@
 import type { OutputLog } from "./output_log.ts";
+import type { SignalName, TerminalSize, TerminateOptions, Termination } from "./trait.ts";
 
 /** What became of a write: the words of the wire. */
 export type WriteStatus = "accepted" | "unknownProcess" | "stdinClosed" | "starting";
@@ -9,6 +10,8 @@ export interface ProcessControl {
   readonly log: OutputLog;
   /** False: it was started without an input to write to. Undefined: not known. */
   readonly takesInput: boolean | undefined;
+  /** It is another session's: nothing can be done to it, and it does not wait for those who read here. */
+  readonly observed?: true;
   /** Number of the first event that its readers get: 1, or later for one that was attached to later. */
   readonly firstSeq: number;
   /**
@@ -18,8 +21,10 @@ export interface ProcessControl {
   write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
   /** End-of-file on standard input, after what was written before. */
   closeStdin(): Promise<WriteStatus>;
-  /** SIGINT to the process group. */
-  interrupt(): Promise<void>;
-  /** SIGKILL to the process group; false when the leader had exited. */
-  terminate(): Promise<boolean>;
+  /** A signal to the process group, as {@link Process.signal} says. */
+  signal(name: SignalName | "interrupt"): Promise<void>;
+  /** The size of its terminal. */
+  resize(size: TerminalSize): Promise<void>;
+  /** Ends everything that came of it. */
+  terminate(options?: TerminateOptions): Promise<Termination>;
 }

@@ -2,6 +2,7 @@
 import { ExecServerError } from "../protocol/error.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { ProcessControl } from "./control.ts";
+import { onlyObserved } from "./observation.ts";
 import type { ExitStatus, OutputStream, Process, ProcessEvent } from "./trait.ts";
 
 /** Largest piece of standard input that travels in one message. */
@@ -29,8 +30,8 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
     if (abandoned && many) settle();
   });
 
-  const read = (): Reader => {
-    const reader = createReader(control, settle, () => {
+  const read = (skipsGaps: boolean): Reader => {
+    const reader = createReader(control, skipsGaps, settle, () => {
       readers.delete(reader);
       if (readers.size === 0) abandoned = true;
       settle();
@@ -50,7 +51,7 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
   const stream = (name: OutputStream) => {
     const existing = streams.get(name);
     if (existing) return existing;
-    const made = outputStream(read(), name);
+    const made = outputStream(read(false), name);
     streams.set(name, made);
     return made;
   };
@@ -58,7 +59,9 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
 
   return {
     id: control.id,
-    events: () => ({ [Symbol.asyncIterator]: () => eventIterator(read()) }),
+    events: ({ skipGaps = control.observed ?? false } = {}) => ({
+      [Symbol.asyncIterator]: () => eventIterator(read(skipGaps)),
+    }),
     get stdout() {
       return stream("stdout");
     },
@@ -75,13 +78,14 @@ export function processHandle(control: ProcessControl, signal?: AbortSignal): Pr
         settle();
       }, 0);
       await whenClosed(control, options.signal);
-      if (log.exitCode === undefined) {
+      if (!log.exit) {
         throw new ExecServerError("DISCONNECTED", "the process's exit code was not received");
       }
-      return { exitCode: log.exitCode };
+      return log.exit;
     },
-    signal: () => control.interrupt(),
-    terminate: () => control.terminate(),
+    signal: (name) => control.signal(name),
+    resize: (size) => control.resize(size),
+    terminate: (how) => control.terminate(how),
   };
 }
 
@@ -92,7 +96,12 @@ interface Reader {
   leave(): void;
 }
 
-function createReader(control: ProcessControl, moved: () => void, left: () => void): Reader {
+function createReader(
+  control: ProcessControl,
+  skipsGaps: boolean,
+  moved: () => void,
+  left: () => void,
+): Reader {
   const { log } = control;
   let position = control.firstSeq - 1;
   let gone = false;
@@ -105,7 +114,10 @@ function createReader(control: ProcessControl, moved: () => void, left: () => vo
         if (gone) return undefined;
         const event = log.next(position);
         if (event) {
-          if (event.seq > position + 1) throw lost(position + 1, event.seq - 1);
+          if (event.seq > position + 1 && !skipsGaps) {
+            this.leave(); // it reads no more: the other readers must not wait for it
+            throw lost(position + 1, event.seq - 1);
+          }
           // The reader may keep it: a copy of its own.
           const kept = event.type === "output" ? { ...event, bytes: event.bytes.slice() } : event;
           position = event.seq;
@@ -196,7 +208,8 @@ function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
   };
   return new WritableStream<Uint8Array>({
     start(controller) {
-      if (control.takesInput === false) {
+      if (control.observed) controller.error(onlyObserved(control.id));
+      else if (control.takesInput === false) {
         controller.error(new ExecServerError("EPIPE", "the process was started without `pipeStdin`"));
       }
     },

@@ -4,7 +4,7 @@ import { nativePathText } from "../files/native_path.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import { processHandle } from "./handle.ts";
-import { createLocalProcesses, summaryOf } from "./local.ts";
+import { createLocalProcesses } from "./local.ts";
 import { type OutputEvent, readLog } from "./read.ts";
 import { memoryRetention } from "./retention.ts";
 import { INHERIT_ALL_BUT_SECRETS, type Processes } from "./trait.ts";
@@ -29,18 +29,24 @@ export function inProcess(): InProcess {
         envPolicy: options.envPolicy ?? INHERIT_ALL_BUT_SECRETS,
         pipeStdin: options.pipeStdin ?? false,
         tty: options.tty ?? false,
+        size: options.size,
         arg0: options.arg0,
+        timeoutMs: options.timeoutMs,
+        timeoutGraceMs: options.timeoutGraceMs,
+        limits: options.limits,
       });
       const forget = () => processes.remove(started.id);
       started.ended.then(forget, forget);
       return processHandle(started, options.signal);
     },
-    list: () => Promise.resolve(processes.list().map(summaryOf)),
+    list: () => Promise.resolve(processes.summaries()),
     attach(id) {
       const found = processes.get(id);
       if (!found) return Promise.reject(invalidRequest(`unknown process id ${clip(id)}`));
       return Promise.resolve(processHandle({ ...found, log: found.log, firstSeq: found.log.firstSeq }));
     },
+    observe: () =>
+      Promise.reject(invalidRequest("there are no sessions without a server: nothing to observe")),
     async retained(id) {
       const found = processes.get(id);
       if (!found) throw invalidRequest(`unknown process id ${clip(id)}`);

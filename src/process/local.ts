@@ -1,20 +1,11 @@
 /** Processes of this machine. */
-import process from "node:process";
-import { ExecServerError, hasCode, invalidParams, invalidRequest } from "../protocol/error.ts";
-import { MAX_OUTPUT_CHUNK_BYTES } from "../protocol/limits.ts";
+import { ExecServerError, invalidParams, invalidRequest } from "../protocol/error.ts";
+import { MAX_TERMINAL_SIDE, MAX_TIMER_MS } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
-import type { ByteSource, Child, ChildExit } from "../runtime/child.ts";
-import { deferred } from "../runtime/deferred.ts";
-import { spawnChild } from "../runtime/spawn.ts";
-import type { ProcessControl, WriteStatus } from "./control.ts";
-import { childEnvironment } from "./env_policy.ts";
-import { findProgram, requireDirectory } from "./find_program.ts";
-import { createOutputLog } from "./output_log.ts";
+import { endFamilies, type Family, usageOf } from "./family.ts";
+import { createLocalProcess, type LocalProcess } from "./local_process.ts";
 import type { Retention } from "./retention.ts";
-import { signalGroup } from "./process_group.ts";
-import { settled } from "./settled.ts";
-import { createStdinQueue } from "./stdin_queue.ts";
-import type { EnvPolicy, OutputStream, ProcessSummary } from "./trait.ts";
+import type { EnvPolicy, ProcessSummary, ResourceLimits, TerminalSize } from "./trait.ts";
 
 /** What to start; every part is checked by {@link LocalProcesses.start}. */
 export interface LocalStart {
@@ -26,24 +17,13 @@ export interface LocalStart {
   readonly envPolicy?: EnvPolicy | null | undefined;
   readonly pipeStdin: boolean;
   readonly tty: boolean;
+  readonly size?: TerminalSize | null | undefined;
   readonly arg0?: string | null | undefined;
+  readonly timeoutMs?: number | null | undefined;
+  readonly timeoutGraceMs?: number | null | undefined;
+  readonly limits?: ResourceLimits | null | undefined;
   /** The same id and startId again are the same start: nothing is started twice. */
   readonly startId?: string | null | undefined;
-}
-
-/** A process of this machine. */
-export interface LocalProcess extends ProcessControl {
-  readonly argv: readonly string[];
-  /** Undefined until it runs. */
-  readonly pid: number | undefined;
-  /** Milliseconds since 1970. */
-  readonly startedAtMs: number;
-  /** True until the start is done. */
-  readonly starting: boolean;
-  /** Resolves after `closed`. */
-  readonly ended: Promise<void>;
-  /** Kills the group if anything of it may be left, and forgets the pipes. */
-  dispose(): void;
 }
 
 /** The processes of one session. */
@@ -51,19 +31,26 @@ export interface LocalProcesses {
   /** @throws ExecServerError as {@link Processes.start} says */
   start(options: LocalStart): Promise<LocalProcess>;
   get(id: string): LocalProcess | undefined;
-  /** Forgets a closed process, so that its id can be used again. */
+  /** Forgets a closed process, so that its id can be used again. What it left running stays the session's. */
   remove(id: string): void;
   /** All of them, also those still starting. */
   list(): readonly LocalProcess[];
-  /** Kills everything. Resolves when every leader has been reaped. */
-  dispose(): Promise<void>;
+  /** What may be told of them. */
+  summaries(): readonly ProcessSummary[];
+  /**
+   * Ends everything that was ever started here, SIGTERM first when there is a grace. Resolves when every leader has
+   * been reaped and nothing is left that can be killed.
+   */
+  dispose(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
 /** An empty table of processes. */
 export function createLocalProcesses(retention: Retention): LocalProcesses {
   const table = new Map<string, LocalProcess>();
   const starts = new WeakMap<LocalProcess, { readonly startId: string; readonly running: Promise<void> }>();
+  const families = new Set<Family>(); // each leaves by itself when nothing is left of it
   let disposed = false;
+
   return {
     async start(options) {
       checkStart(options);
@@ -77,7 +64,7 @@ export function createLocalProcesses(retention: Retention): LocalProcesses {
         await start.running;
         return existing;
       }
-      const started = createLocalProcess(options, retention);
+      const started = createLocalProcess(options, retention, families);
       if (typeof options.startId === "string") {
         starts.set(started.process, { startId: options.startId, running: started.running });
       }
@@ -93,28 +80,30 @@ export function createLocalProcesses(retention: Retention): LocalProcesses {
     get: (id) => table.get(id),
     remove: (id) => void table.delete(id),
     list: () => [...table.values()],
-    async dispose() {
+    summaries() {
+      const all = [...table.values()];
+      const usage = usageOf(all.filter(({ starting }) => !starting).map(({ family }) => family));
+      return all.map((one) => summaryOf(one, usage.get(one.family)));
+    },
+    async dispose({ graceMs = 0 } = {}) {
       disposed = true;
       const all = [...table.values()];
-      for (const each of all) each.dispose();
+      const abandon = (atOnce: boolean) => {
+        for (const each of all) each.abandon(atOnce);
+      };
+      abandon(graceMs === 0);
+      await endFamilies([...families], { graceMs, beforeKill: () => abandon(true) });
       await Promise.all(all.map((each) => each.ended));
+      for (const family of [...families]) family.forget();
       for (const each of all) each.log.dispose();
       table.clear();
     },
   };
 }
 
-/** What execvp(3) runs scripts without an interpreter line with. */
-const SHELL = "/bin/sh";
-
 function checkStart(options: LocalStart): void {
   const [program] = options.argv;
   if (program === undefined) throw invalidParams("argv must not be empty");
-  if (options.tty) {
-    throw new ExecServerError("UNSUPPORTED", "this server has no terminals: start with `tty: false`", {
-      rpcCode: -32600,
-    });
-  }
   const texts = [
     ...options.argv,
     options.arg0 ?? "",
@@ -126,132 +115,38 @@ function checkStart(options: LocalStart): void {
     throw new ExecServerError("EINVAL", "nul byte found in provided data", { rpcCode: -32603 });
   }
   if (program === "") {
-    throw new ExecServerError("EINVAL", "missing program for pipe spawn", { rpcCode: -32603 });
+    const kind = options.tty ? "PTY" : "pipe";
+    throw new ExecServerError("EINVAL", `missing program for ${kind} spawn`, { rpcCode: -32603 });
+  }
+  if (options.size) {
+    requireWithin("size.rows", options.size.rows, 1, MAX_TERMINAL_SIDE);
+    requireWithin("size.cols", options.size.cols, 1, MAX_TERMINAL_SIDE);
+  }
+  if (typeof options.timeoutMs === "number") requireWithin("timeoutMs", options.timeoutMs, 1, MAX_TIMER_MS);
+  if (typeof options.timeoutGraceMs === "number") {
+    requireWithin("timeoutGraceMs", options.timeoutGraceMs, 0, MAX_TIMER_MS);
   }
 }
 
-function createLocalProcess(
-  options: LocalStart,
-  retention: Retention,
-): { process: LocalProcess; running: Promise<void> } {
-  const log = createOutputLog(retention);
-  const startedAtMs = Date.now();
-  let state: "starting" | "running" | "exited" = "starting";
-  let cancelled = false;
-  let child: Child | undefined;
-  let stdin: ReturnType<typeof createStdinQueue> | undefined;
-  const killed = deferred<void>();
-  const ended = deferred<void>();
+/** The wire has checked its numbers already; this is for programs that use this machine directly. */
+function requireWithin(name: string, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw invalidParams(`${name} must be a whole number from ${least} to ${most}`);
+}
 
-  const begin = async () => {
-    requireDirectory(options.cwd);
-    const env = childEnvironment(options.envPolicy, process.env, options.env);
-    const file = findProgram(options.argv[0] ?? "", options.cwd, env);
-    const [first = file, ...rest] = options.argv;
-    const argv = [options.arg0 ?? first, ...rest];
-    const how = { cwd: options.cwd, env, stdin: options.pipeStdin };
-    const spawned = await spawnChild({ file, argv, ...how }).catch((error: unknown) => {
-      // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
-      if (hasCode(error) && error.code === "ENOEXEC") {
-        return spawnChild({ file: SHELL, argv: [SHELL, file, ...rest], ...how });
-      }
-      throw error;
-    });
-    child = spawned;
-    if (spawned.stdin) stdin = createStdinQueue(spawned.stdin);
-    if (cancelled) signalGroup(spawned.pid, "SIGKILL");
-    state = "running";
-    watch(spawned).then(() => ended.resolve(), ended.reject);
-    if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);
-  };
-
-  const watch = async (spawned: Child) => {
-    const pumps = Promise.all([pump(spawned.stdout, "stdout"), pump(spawned.stderr, "stderr")]);
-    const exit = await spawned.exited;
-    state = "exited";
-    stdin?.destroy();
-    await Promise.race([pumps, settled([spawned.stdout, spawned.stderr], log, killed.promise)]);
-    log.appendExited(exitCodeOf(exit));
-    // A killed process is over even when a descendant that left the group still holds the pipes.
-    await Promise.race([pumps, killed.promise]);
-    spawned.stdout.close();
-    spawned.stderr.close();
-    await pumps;
-    log.appendClosed();
-  };
-
-  const pump = async (source: ByteSource, stream: OutputStream) => {
-    for (;;) {
-      const bytes = await source.read();
-      if (bytes === null) return;
-      for (let from = 0; from < bytes.length; from += MAX_OUTPUT_CHUNK_BYTES) {
-        log.append(stream, bytes.subarray(from, from + MAX_OUTPUT_CHUNK_BYTES));
-      }
-      const room = log.room();
-      if (room) await Promise.race([room, killed.promise]);
-    }
-  };
-
-  const kill = () => {
-    if (child) signalGroup(child.pid, "SIGKILL");
-    killed.resolve();
-  };
-
-  const self: LocalProcess = {
-    id: options.id,
-    firstSeq: 1,
-    takesInput: options.pipeStdin,
-    argv: options.argv,
+function summaryOf(one: LocalProcess, usage: ProcessSummary["usage"]): ProcessSummary {
+  const { id, argv, cwd, tty, pid, startedAtMs, starting, log } = one;
+  const state = starting ? "starting" : log.closed ? "closed" : log.exit ? "exited" : "running";
+  return {
+    id,
+    argv,
+    cwd,
+    tty,
+    state,
+    pid,
+    exit: log.exit,
     startedAtMs,
-    get pid() {
-      return child?.pid;
-    },
-    log,
-    get starting() {
-      return state === "starting";
-    },
-    ended: ended.promise,
-    async write(bytes, writeId): Promise<WriteStatus> {
-      if (state === "starting") return "starting";
-      return await (stdin?.write(bytes, writeId) ?? "stdinClosed");
-    },
-    closeStdin(): Promise<WriteStatus> {
-      if (state === "starting") return Promise.resolve("starting");
-      return Promise.resolve(stdin?.end() ?? "stdinClosed");
-    },
-    interrupt() {
-      if (child && state === "running") signalGroup(child.pid, "SIGINT");
-      return Promise.resolve();
-    },
-    terminate() {
-      if (state === "starting") cancelled = true;
-      if (state === "running") kill();
-      return Promise.resolve(state !== "exited");
-    },
-    dispose() {
-      cancelled = true;
-      if (!log.closed) kill();
-    },
+    outputBytes: log.receivedBytes,
+    usage: usage && usage.processes > 0 ? usage : undefined,
   };
-  const running = begin();
-  running.catch(() => ended.resolve());
-  return { process: self, running };
-}
-
-/** 128 + signal number, as shells report it (bash(1), EXIT STATUS). */
-function exitCodeOf(exit: ChildExit): number {
-  return exit.signal === null ? exit.code ?? 1 : 128 + exit.signal;
-}
-
-/** What may be told of a process. */
-export function summaryOf(one: LocalProcess): ProcessSummary {
-  const { id, argv, pid, startedAtMs, starting, log } = one;
-  const state = starting
-    ? "starting"
-    : log.closed
-    ? "closed"
-    : log.exitCode !== undefined
-    ? "exited"
-    : "running";
-  return { id, argv, state, pid, exitCode: log.exitCode, startedAtMs };
 }

@@ -14,30 +14,47 @@ import {
   MAX_ATTACHED_BYTES,
   MAX_ATTACHED_EVENTS,
   MAX_DETACHED_EVENTS,
+  MAX_OBSERVER_EVENTS,
   MEMORY_BYTES,
   type Retention,
 } from "./retention.ts";
 import { openSpillFile, type SpillFile } from "./spill_file.ts";
-import type { OutputStream, ProcessEvent } from "./trait.ts";
+import type { ExitStatus, OutputStream, ProcessEvent } from "./trait.ts";
 
-/** The log of one process. */
-export interface OutputLog {
+/** A log for its readers. */
+export interface LogView {
   /** Sequence number of the newest event; 0 before the first. */
   readonly lastSeq: number;
   /** Sequence number of the oldest retained event; `lastSeq + 1` when there is none. */
   readonly firstSeq: number;
+  /** Number of the exit; undefined before it. */
+  readonly exitSeq: number | undefined;
+  /** Set once the leader has exited. */
+  readonly exit: ExitStatus | undefined;
+  /** Set once nothing more will come. */
+  readonly closed: boolean;
+  /**
+   * The first retained event after a sequence number. Its bytes are the log's memory: valid until the caller returns
+   * to the event loop or calls any log, so encode or copy them at once.
+   */
+  next(afterSeq: number): ProcessEvent | undefined;
+  /** Calls back, synchronously, after every change that a reader may wait for. Returns the end of it. */
+  subscribe(listener: () => void): () => void;
+}
+
+/** The log of one process. */
+export interface OutputLog extends LogView {
   /** Everything up to this number has reached whoever it was for. */
   readonly deliveredSeq: number;
   /** Bytes of output that have not. */
   readonly undeliveredBytes: number;
   /** Bytes of output ever added. */
   readonly receivedBytes: number;
-  /** Number of the exit; undefined before it. */
-  readonly exitSeq: number | undefined;
-  /** Set once the leader has exited. */
-  readonly exitCode: number | undefined;
-  /** Set once nothing more will come. */
-  readonly closed: boolean;
+  /**
+   * For readers that must not matter to the process, however slow they are: what they read brings the process no
+   * nearer to its limits, they are not waited for, and they are told of the exit even when it is no longer retained.
+   */
+  readonly observed: LogView;
   /** Set when the rest cannot be had any more: the connection to the process is lost for good. */
   readonly failure: ExecServerError | undefined;
   /** Adds output: at most 64 KiB, joined to the newest event as long as nobody has seen that one. */
@@ -45,29 +62,22 @@ export interface OutputLog {
   /** Adds output as an event of its own, under the number it has elsewhere. */
   appendEvent(stream: OutputStream, bytes: Uint8Array): void;
   /** Adds the exit of the leader. */
-  appendExited(exitCode: number): void;
-  /** The exit is among what is lost: only its code is known. */
-  learnExitCode(exitCode: number): void;
+  appendExited(exit: ExitStatus): void;
+  /** The exit is among what is lost: only how is known, not when. */
+  learnExit(exit: ExitStatus): void;
   /** Adds the end. */
   appendClosed(): void;
   /** Numbers up to `seq` are lost: the next event gets the one after it. */
   skipTo(seq: number): void;
   /** Adds nothing more: tells the readers why. */
   fail(reason: ExecServerError): void;
-  /**
-   * The first retained event after a sequence number. Its bytes are the log's memory: valid until the caller returns
-   * to the event loop or calls any log, so encode or copy them at once.
-   */
-  next(afterSeq: number): ProcessEvent | undefined;
   /** Everything up to `seq` has been delivered. */
   deliver(seq: number): void;
   /** While nobody is attached, output goes to the spill file and the larger budget holds. */
   setAttached(attached: boolean): void;
   /** Undefined when there is room for more; else resolves when there is. */
   room(): Promise<void> | undefined;
-  /** Calls back, synchronously, after every change that a reader may wait for. Returns the end of it. */
-  subscribe(listener: () => void): () => void;
-  /** Gives back memory and disk; nothing can be read afterwards. */
+  /** Gives back memory and disk; only the exit and the end can be read afterwards. */
   dispose(): void;
 }
 
@@ -76,6 +86,8 @@ interface Entry {
   readonly type: ProcessEvent["type"];
   readonly stream: OutputStream;
   readonly stored: StoredBytes | undefined;
+  /** It would be part of the event before it, if an observer had not read that one. */
+  readonly split: boolean;
 }
 
 /**
@@ -90,11 +102,13 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   let lastSeq = 0;
   let deliveredSeq = 0;
   let seenSeq = 0; // the newest event that was handed to a reader: it must not change any more
+  let observedSeq = 0; // the same for observers
+  let splits = 0; // undelivered events that are there only because of observers
   let retainedBytes = 0;
   let undeliveredBytes = 0;
   let receivedBytes = 0;
   let attached = true;
-  let exitCode: number | undefined;
+  let exit: ExitStatus | undefined;
   let exitSeq: number | undefined;
   let closed = false;
   let failure: ExecServerError | undefined;
@@ -112,8 +126,9 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     for (const listener of listeners) listener();
   };
 
-  const add = (type: ProcessEvent["type"], stream: OutputStream, stored?: StoredBytes) => {
-    entries.push({ seq: ++lastSeq, type, stream, stored });
+  const add = (type: ProcessEvent["type"], stream: OutputStream, stored?: StoredBytes, split = false) => {
+    entries.push({ seq: ++lastSeq, type, stream, stored, split });
+    if (split) splits++;
     notify();
     makeRoom();
   };
@@ -145,6 +160,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   };
 
   const drop = (oldest: Entry) => {
+    if (oldest.split && oldest.seq > deliveredSeq) splits--;
     if (oldest.stored) {
       count(-oldest.stored.length);
       if (oldest.seq > deliveredSeq) undeliveredBytes -= oldest.stored.length;
@@ -165,12 +181,13 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   };
 
   const full = () => {
+    const waitingEvents = lastSeq - deliveredSeq - splits;
     if (attached || retention.spillFolder === undefined || diskFull) {
       return undeliveredBytes >= (retention.spillFolder === undefined ? MEMORY_BYTES : MAX_ATTACHED_BYTES) ||
-        lastSeq - deliveredSeq >= MAX_ATTACHED_EVENTS;
+        waitingEvents >= MAX_ATTACHED_EVENTS;
     }
     const { shared } = retention;
-    return undeliveredBytes >= retention.maxBytes || lastSeq - deliveredSeq >= MAX_DETACHED_EVENTS ||
+    return undeliveredBytes >= retention.maxBytes || waitingEvents >= MAX_DETACHED_EVENTS ||
       (shared.usedBytes >= shared.maxBytes && undeliveredBytes >= GUARANTEED_BYTES);
   };
 
@@ -189,7 +206,51 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     return index;
   };
 
+  const eventOf = ({ seq, type, stream, stored }: Entry): ProcessEvent => {
+    if (stored) return { type: "output", seq, stream, bytes: stored.read() };
+    return type === "exited" && exit ? { type: "exited", seq, ...exit } : { type: "closed", seq };
+  };
+
+  /** True while the newest event may still be added to. */
+  const growing = () => lastSeq > Math.max(seenSeq, observedSeq) && entries.at(-1)?.stored !== undefined;
+  /** Observers wait for the next event: another small one made by them would be too many. */
+  const withheld = () => growing() && splits >= MAX_OBSERVER_EVENTS;
+
+  const subscribe = (listener: () => void) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  };
+
+  const observed: LogView = {
+    get lastSeq() {
+      return withheld() ? lastSeq - 1 : lastSeq;
+    },
+    get firstSeq() {
+      return entries[head]?.seq ?? lastSeq + 1;
+    },
+    get exitSeq() {
+      return exitSeq;
+    },
+    get exit() {
+      return exit;
+    },
+    get closed() {
+      return closed;
+    },
+    next(afterSeq) {
+      const entry = entries[indexAfter(afterSeq)];
+      if (exit && exitSeq !== undefined && afterSeq < exitSeq && exitSeq < (entry?.seq ?? Infinity)) {
+        return { type: "exited", seq: exitSeq, ...exit };
+      }
+      if (!entry || entry.seq === lastSeq && withheld()) return undefined;
+      observedSeq = Math.max(observedSeq, entry.seq);
+      return eventOf(entry);
+    },
+    subscribe,
+  };
+
   return {
+    observed,
     get lastSeq() {
       return lastSeq;
     },
@@ -208,8 +269,8 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     get exitSeq() {
       return exitSeq;
     },
-    get exitCode() {
-      return exitCode;
+    get exit() {
+      return exit;
     },
     get closed() {
       return closed;
@@ -219,10 +280,11 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     },
     append(stream, bytes) {
       const newest = entries.at(-1);
-      const joins = newest && newest.seq > seenSeq && newest.stream === stream &&
-        newest.stored?.extend(bytes);
-      if (!joins) return this.appendEvent(stream, bytes);
+      const mayJoin = newest?.stored !== undefined && newest.seq > seenSeq && newest.stream === stream;
+      const split = mayJoin && newest.seq <= observedSeq;
+      const joins = mayJoin && !split && newest.stored.extend(bytes);
       grow(bytes.length);
+      if (!joins) return add("output", stream, store.put(bytes), split);
       notify();
       makeRoom();
     },
@@ -230,13 +292,13 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       grow(bytes.length);
       add("output", stream, store.put(bytes));
     },
-    appendExited(code) {
-      exitCode = code;
+    appendExited(how) {
+      exit = how;
       exitSeq = lastSeq + 1;
       add("exited", "stdout");
     },
-    learnExitCode(code) {
-      exitCode ??= code;
+    learnExit(how) {
+      exit ??= how;
     },
     appendClosed() {
       closed = true;
@@ -254,11 +316,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       const entry = entries[indexAfter(afterSeq)];
       if (!entry) return undefined;
       seenSeq = Math.max(seenSeq, entry.seq);
-      const { seq, stream, stored } = entry;
-      if (stored) return { type: "output", seq, stream, bytes: stored.read() };
-      return entry.type === "exited"
-        ? { type: "exited", seq, exitCode: exitCode ?? 0 }
-        : { type: "closed", seq };
+      return eventOf(entry);
     },
     deliver(upTo) {
       const seq = Math.min(upTo, lastSeq);
@@ -267,6 +325,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
         const entry = entries[index];
         if (!entry || entry.seq > seq) break;
         undeliveredBytes -= entry.stored?.length ?? 0;
+        if (entry.split) splits--;
       }
       deliveredSeq = seq;
       seenSeq = Math.max(seenSeq, seq);
@@ -286,15 +345,13 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       waiting ??= deferred();
       return waiting.promise;
     },
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    subscribe,
     dispose() {
       if (disposed) return;
       disposed = true;
-      for (; head < entries.length; head++) entries[head]?.stored?.release();
-      entries = [];
+      const kept = entries.slice(head);
+      for (const { stored } of kept) stored?.release();
+      entries = kept.filter(({ stored }) => !stored); // whoever is behind must still learn of the end
       head = 0;
       count(-retainedBytes);
       undeliveredBytes = 0;

@@ -1,6 +1,6 @@
 /** `process/read`: a window of the log, now or when something happens. */
-import { MAX_READ_ANSWER_BYTES } from "../protocol/limits.ts";
-import type { OutputLog } from "./output_log.ts";
+import { MAX_READ_ANSWER_BYTES, MAX_TIMER_MS } from "../protocol/limits.ts";
+import type { LogView } from "./output_log.ts";
 import type { ProcessEvent } from "./trait.ts";
 
 /** Where to read, how much, and how long to wait. */
@@ -33,7 +33,7 @@ export interface ReadResult<T> {
  * @throws the signal's reason
  */
 export async function readLog<T>(
-  log: OutputLog,
+  log: LogView,
   window: ReadWindow,
   take: (chunk: OutputEvent) => T,
 ): Promise<ReadResult<T>> {
@@ -61,15 +61,12 @@ export async function readLog<T>(
   return { chunks, nextSeq: (isCut && chunks.length > 0 ? lastTaken : log.lastSeq) + 1, lost };
 }
 
-function hasNews(log: OutputLog, afterSeq: number): boolean {
+function hasNews(log: LogView, afterSeq: number): boolean {
   return log.closed || log.lastSeq > afterSeq;
 }
 
-/** The longest wait a timer can hold (setTimeout takes 31 bits). */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
 function news(
-  log: OutputLog,
+  log: LogView,
   afterSeq: number,
   waitMs: number,
   signal: AbortSignal | undefined,

@@ -1,16 +1,18 @@
 /** Processes of a server, driven over the wire. */
 import * as v from "valibot";
-import { pathUri } from "../files/native_path.ts";
-import { ExecServerError } from "../protocol/error.ts";
+import { nativePathText, pathUri } from "../files/native_path.ts";
+import { ExecServerError, unsupported } from "../protocol/error.ts";
 import {
   ProcessClosed,
   ProcessCloseStdin,
   ProcessExited,
   ProcessList,
+  ProcessObserve,
   ProcessOutput,
   ProcessOutputAck,
   ProcessOutputLost,
   ProcessRead,
+  ProcessResize,
   ProcessSignal,
   ProcessStart,
   ProcessTerminate,
@@ -20,9 +22,17 @@ import type { Caller } from "../rpc/caller.ts";
 import type { ProcessControl } from "./control.ts";
 import { processHandle } from "./handle.ts";
 import { encodeBase64 } from "./base64.ts";
+import { onlyObserved } from "./observation.ts";
 import { createOutputLog, type OutputLog } from "./output_log.ts";
 import { memoryRetention } from "./retention.ts";
-import { type EnvPolicy, INHERIT_ALL_BUT_SECRETS, type Processes, type ProcessEvent } from "./trait.ts";
+import {
+  type EnvPolicy,
+  INHERIT_ALL_BUT_SECRETS,
+  type Processes,
+  type ProcessEvent,
+  type StartOptions,
+} from "./trait.ts";
+import { exitFromWire } from "./wire_exit.ts";
 
 /** What the remote processes need of their connection. */
 export interface ProcessWire extends Caller {
@@ -59,10 +69,19 @@ const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 /** Events of a process that may wait for a missing one; the reference client keeps 256. */
 const MAX_EARLY_EVENTS = 4_096;
 
+/** Events from this one on are lost. */
+interface Gap {
+  readonly type: "gap";
+  readonly seq: number;
+  readonly toSeq: number;
+}
+
 /** Events that came before their turn, and the log of those in order. */
 interface Inbox {
   readonly log: OutputLog;
-  readonly early: Map<number, ProcessEvent>;
+  readonly early: Map<number, ProcessEvent | Gap>;
+  /** What the server was asked for is answered: it knows from where on to push. */
+  known: boolean;
 }
 
 /** @param defaultCwd where processes start when the caller does not say; a native path */
@@ -70,7 +89,7 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
   const inboxes = new Map<string, Inbox>();
   let holding = false;
 
-  const open = (id: string): Inbox => {
+  const open = (id: string, known = true): Inbox => {
     if (inboxes.has(id)) throw new ExecServerError("INVALID_REQUEST", `process ${id} already exists`);
     let acknowledged = 0;
     let bytesBefore = 0;
@@ -90,9 +109,18 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       acknowledged = log.deliveredSeq;
       wire.notify(ProcessOutputAck.name, { processId: id, seq: acknowledged });
     };
-    const inbox: Inbox = { log, early: new Map() };
+    const inbox: Inbox = { log, early: new Map(), known };
     inboxes.set(id, inbox);
     return inbox;
+  };
+
+  const accept = (id: string, inbox: Inbox, event: ProcessEvent | Gap) => {
+    if (inbox.early.size >= MAX_EARLY_EVENTS) {
+      throw new ExecServerError("PROTOCOL_VIOLATION", `process ${id}: too many events after a missing one`);
+    }
+    inbox.early.set(event.seq, event);
+    deliver(inbox);
+    if (inbox.log.closed) inboxes.delete(id);
   };
 
   const unread = () => {
@@ -110,6 +138,7 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
   return {
     async start(options) {
       options.signal?.throwIfAborted();
+      requireAbilities(wire, options);
       const id = options.id ?? crypto.randomUUID();
       const inbox = open(id); // before the request: a server may notify before it answers
       try {
@@ -124,6 +153,12 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
           arg0: options.arg0 ?? null,
           sandbox: null,
           startId: crypto.randomUUID(),
+          ...(options.size && { size: { ...options.size } }),
+          ...(options.timeoutMs !== undefined && {
+            timeoutMs: options.timeoutMs,
+            timeoutGraceMs: options.timeoutGraceMs,
+          }),
+          ...(options.limits && { limits: { ...options.limits } }),
         }, { signal: options.signal });
       } catch (error) {
         inboxes.delete(id);
@@ -139,13 +174,17 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
     },
     async list() {
       const { processes } = await wire.call(ProcessList, null);
-      return processes.map(({ processId, pid, argv, state, exitCode, startedAtMs }) => ({
-        id: processId,
-        argv,
-        state,
-        pid: pid ?? undefined,
-        exitCode: exitCode ?? undefined,
-        startedAtMs,
+      return processes.map((one) => ({
+        id: one.processId,
+        argv: one.argv,
+        state: one.state,
+        pid: one.pid ?? undefined,
+        exit: one.exitCode === null ? undefined : exitFromWire({ ...one, exitCode: one.exitCode }),
+        startedAtMs: one.startedAtMs,
+        cwd: typeof one.cwd === "string" ? nativePathText(new URL(one.cwd)) : undefined,
+        tty: one.tty ?? undefined,
+        outputBytes: one.outputBytes ?? undefined,
+        usage: one.usage ?? undefined,
       }));
     },
     async attach(id) {
@@ -157,6 +196,27 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
         take(inbox, read);
         if (inbox.log.closed) inboxes.delete(id);
         return processHandle(control(wire, id, inbox.log, firstSeq, undefined));
+      } catch (error) {
+        inboxes.delete(id);
+        throw error;
+      }
+    },
+    async observe(sessionId, processId) {
+      if (!wire.can("processObserve")) {
+        throw unsupported("on this server processes cannot be observed (capability processObserve)");
+      }
+      const id = crypto.randomUUID();
+      const inbox = open(id, false); // before the request: events may come in one packet with the answer
+      const { log } = inbox;
+      try {
+        const answer = await wire.call(ProcessObserve, { sessionId, processId, as: id });
+        const { firstSeq, exitCode } = answer;
+        inbox.known = true;
+        log.skipTo(firstSeq - 1);
+        deliver(inbox);
+        if (exitCode !== null) log.learnExit(exitFromWire({ ...answer, exitCode }));
+        if (log.closed) inboxes.delete(id);
+        return processHandle(observedControl(id, log, firstSeq));
       } catch (error) {
         inboxes.delete(id);
         throw error;
@@ -175,25 +235,27 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
     receive(method, params) {
       if (method === ProcessOutputLost.name) {
         const { processId, fromSeq, toSeq } = parse(ProcessOutputLost.params, params, method);
-        const log = inboxes.get(processId)?.log;
-        if (log && fromSeq <= log.lastSeq + 1) log.skipTo(toSeq);
-        return;
+        const inbox = inboxes.get(processId);
+        if (!inbox || toSeq <= inbox.log.lastSeq) return;
+        return accept(processId, inbox, {
+          type: "gap",
+          seq: Math.max(fromSeq, inbox.log.lastSeq + 1),
+          toSeq,
+        });
       }
       const decoded = decode(method, params);
       const inbox = decoded && inboxes.get(decoded.processId);
       if (!inbox || decoded.event.seq <= inbox.log.lastSeq) return;
-      if (inbox.early.size >= MAX_EARLY_EVENTS) {
-        throw new ExecServerError("PROTOCOL_VIOLATION", `${method}: too many events after a missing one`);
-      }
-      inbox.early.set(decoded.event.seq, decoded.event);
-      deliver(inbox);
-      if (inbox.log.closed) inboxes.delete(decoded.processId);
+      accept(decoded.processId, inbox, decoded.event);
       // A window for each process bounds them already; holding back all would stop the one that is read.
       if (wire.can("outputAcknowledgement") || holding || unread() < MAX_UNREAD_BYTES) return;
       holding = true;
       wire.hold(true);
     },
-    cursors: () => Object.fromEntries([...inboxes].map(([id, { log }]) => [id, log.deliveredSeq])),
+    cursors() {
+      const known = [...inboxes].filter(([, inbox]) => inbox.known);
+      return Object.fromEntries(known.map(([id, { log }]) => [id, log.deliveredSeq]));
+    },
     async readMissed(caller) {
       await Promise.all([...inboxes].map(async ([processId, inbox]) => {
         try {
@@ -221,13 +283,15 @@ function take(inbox: Inbox, read: v.InferOutput<typeof ProcessRead.result>): voi
   for (let seq = log.lastSeq + 1; seq < read.nextSeq; seq++) {
     const chunk = chunks.get(seq);
     if (chunk) early.set(seq, { type: "output", seq, stream: chunk.stream, bytes: chunk.chunk });
-    else if (read.exited && log.exitCode === undefined) {
-      early.set(seq, { type: "exited", seq, exitCode: read.exitCode ?? 1 });
+    else if (read.exited && !log.exit) {
+      early.set(seq, { type: "exited", seq, ...exitFromWire({ ...read, exitCode: read.exitCode ?? 1 }) });
     } else if (read.closed && seq === read.nextSeq - 1) early.set(seq, { type: "closed", seq });
     else if (!early.has(seq)) log.skipTo(seq);
     deliver(inbox);
   }
-  if (read.exited && read.exitCode !== null) log.learnExitCode(read.exitCode);
+  if (read.exited && read.exitCode !== null) {
+    log.learnExit(exitFromWire({ ...read, exitCode: read.exitCode }));
+  }
 }
 
 /** Appends what is next in order. */
@@ -235,8 +299,9 @@ function deliver({ log, early }: Inbox): void {
   for (let event = early.get(log.lastSeq + 1); event; event = early.get(log.lastSeq + 1)) {
     early.delete(event.seq);
     if (event.type === "output") log.appendEvent(event.stream, event.bytes);
-    else if (event.type === "exited") log.appendExited(event.exitCode);
-    else log.appendClosed();
+    else if (event.type === "exited") log.appendExited(exitFromWire(event));
+    else if (event.type === "closed") log.appendClosed();
+    else log.skipTo(event.toSeq);
   }
 }
 
@@ -247,8 +312,9 @@ function decode(method: string, params: unknown): { processId: string; event: Pr
       return { processId, event: { type: "output", seq, stream, bytes: chunk } };
     }
     case ProcessExited.name: {
-      const { processId, seq, exitCode } = parse(ProcessExited.params, params, method);
-      return { processId, event: { type: "exited", seq, exitCode } };
+      const exited = parse(ProcessExited.params, params, method);
+      const { processId, seq } = exited;
+      return { processId, event: { type: "exited", seq, ...exitFromWire(exited) } };
     }
     case ProcessClosed.name: {
       const { processId, seq } = parse(ProcessClosed.params, params, method);
@@ -266,30 +332,73 @@ function parse<S extends v.GenericSchema>(schema: S, params: unknown, method: st
 }
 
 function control(
-  caller: Caller,
+  wire: ProcessWire,
   processId: string,
   log: OutputLog,
   firstSeq: number,
   takesInput: boolean | undefined,
 ): ProcessControl {
+  const need = (capability: string, what: string) => {
+    if (!wire.can(capability)) {
+      throw unsupported(`this server does not know ${what} (capability ${capability})`);
+    }
+  };
   return {
     id: processId,
     log,
     firstSeq,
     takesInput,
     async write(bytes: Uint8Array, writeId: string) {
-      return (await caller.call(ProcessWrite, { processId, chunk: encodeBase64(bytes), writeId })).status;
+      return (await wire.call(ProcessWrite, { processId, chunk: encodeBase64(bytes), writeId })).status;
     },
     async closeStdin() {
-      return (await caller.call(ProcessCloseStdin, { processId })).status;
+      return (await wire.call(ProcessCloseStdin, { processId })).status;
     },
-    async interrupt() {
-      await caller.call(ProcessSignal, { processId, signal: "interrupt" });
+    async signal(name) {
+      if (name !== "interrupt") need("processSignals", "signals other than `interrupt`");
+      await wire.call(ProcessSignal, { processId, signal: name });
     },
-    async terminate() {
-      return (await caller.call(ProcessTerminate, { processId })).running;
+    async resize(size) {
+      need("processResize", "resizing of terminals");
+      await wire.call(ProcessResize, { processId, size: { ...size } });
+    },
+    async terminate({ graceMs = 0 } = {}) {
+      const wholeTree = wire.can("processTerminateTree");
+      if (graceMs > 0) need("processTerminateTree", "a grace before it kills");
+      const { running, survivors } = await wire.call(ProcessTerminate, {
+        processId,
+        ...(wholeTree && { graceMs }),
+      });
+      return { wasRunning: running, survivors: survivors ?? [] };
     },
   };
+}
+
+function observedControl(id: string, log: OutputLog, firstSeq: number): ProcessControl {
+  const refuse = () => Promise.reject(onlyObserved(id));
+  return {
+    id,
+    log,
+    firstSeq,
+    takesInput: false,
+    observed: true,
+    write: refuse,
+    closeStdin: refuse,
+    signal: refuse,
+    resize: refuse,
+    terminate: refuse,
+  };
+}
+
+/** What the server does not know it would ignore; a limit that is ignored is none. */
+function requireAbilities(wire: ProcessWire, options: StartOptions): void {
+  if (options.timeoutMs !== undefined && !wire.can("processTimeout")) {
+    throw unsupported("this server has no time limits for processes (capability processTimeout)");
+  }
+  const limited = Object.values(options.limits ?? {}).some((limit) => limit !== undefined);
+  if (limited && !wire.can("processLimits")) {
+    throw unsupported("this server has no resource limits for processes (capability processLimits)");
+  }
 }
 
 function wirePolicy(policy: EnvPolicy): v.InferInput<typeof ProcessStart.params>["envPolicy"] {

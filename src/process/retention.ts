@@ -12,6 +12,11 @@ export const MAX_ATTACHED_BYTES = 2.5 * 1024 * 1024;
 export const MAX_ATTACHED_EVENTS = 16_384;
 /** The same while no connection is attached. Small chunks are joined, so this is far beyond what most need. */
 export const MAX_DETACHED_EVENTS = 65_536;
+/**
+ * Events that are small only because an observer has read the one before: those do not count for the limits above, so
+ * there is one for them. Beyond it observers wait until an event is complete.
+ */
+export const MAX_OBSERVER_EVENTS = 16_384;
 /** `--retained-output`: what one process may leave undelivered while nobody is attached. */
 export const DEFAULT_RETAINED_BYTES = 256 * 1024 * 1024;
 /** What all processes of a server may leave undelivered together. */

@@ -22,14 +22,23 @@ export interface StdinQueue {
   destroy(): void;
 }
 
-/** A queue in front of a pipe. */
-export function createStdinQueue(sink: ByteSink): StdinQueue {
+/** End-of-file as it is typed: Ctrl-D, VEOF of termios(3) unless a program has changed it. */
+const END_OF_FILE = 4;
+const NEWLINE = 10;
+
+/**
+ * A queue in front of a pipe or a terminal.
+ * @param options.terminal end-of-file is a character there, and counts only at the beginning of a line: after a part
+ * of one the first only ends that part
+ */
+export function createStdinQueue(sink: ByteSink, options: { readonly terminal: boolean }): StdinQueue {
   const remembered = new Map<string, Promise<WriteStatus>>();
   let queuedBytes = 0;
   let queuedWrites = 0;
   let state: "open" | "ending" | "closed" = "open";
   let tail: Promise<void> = Promise.resolve();
   let release: (() => void)[] = [];
+  let lastByte = NEWLINE;
 
   const wakeSenders = () => {
     const senders = release;
@@ -40,6 +49,7 @@ export function createStdinQueue(sink: ByteSink): StdinQueue {
   const push = (bytes: Uint8Array): Promise<WriteStatus> => {
     queuedBytes += bytes.length;
     queuedWrites++;
+    lastByte = bytes.at(-1) ?? lastByte;
     tail = tail.then(async () => {
       try {
         if (state !== "closed") await sink.write(bytes);
@@ -56,6 +66,10 @@ export function createStdinQueue(sink: ByteSink): StdinQueue {
       state === "closed" ? "stdinClosed" : "accepted"
     );
   };
+
+  const typeEndOfFile = () =>
+    sink.write(Uint8Array.from(lastByte === NEWLINE ? [END_OF_FILE] : [END_OF_FILE, END_OF_FILE]))
+      .catch(() => {}); // the terminal is gone
 
   return {
     write(bytes, writeId) {
@@ -82,7 +96,7 @@ export function createStdinQueue(sink: ByteSink): StdinQueue {
       if (state === "closed") return "stdinClosed";
       if (state === "open") {
         state = "ending";
-        tail = tail.then(() => sink.close());
+        tail = tail.then(options.terminal ? typeEndOfFile : () => sink.close());
       }
       return "accepted";
     },

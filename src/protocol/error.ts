@@ -21,6 +21,8 @@ export const RpcCode = {
   notFound: -32004,
   /** The session is attached to another connection. */
   sessionAttached: -32010,
+  /** Added: what is asked for cannot be had on this server's machine. */
+  unsupported: -32011,
 } as const;
 
 /** Names of failures that are not operating-system errors. */
@@ -79,6 +81,11 @@ export function invalidRequest(message: string): ExecServerError {
 /** -32602: a parameter's value is wrong. */
 export function invalidParams(message: string): ExecServerError {
   return new ExecServerError("INVALID_PARAMS", message, { rpcCode: RpcCode.invalidParams });
+}
+
+/** -32011: it cannot be had here; the text says why, and what to do. */
+export function unsupported(message: string): ExecServerError {
+  return new ExecServerError("UNSUPPORTED", message, { rpcCode: RpcCode.unsupported });
 }
 
 /** -32603: something failed on the server's side. */
@@ -143,6 +150,8 @@ function nameOfRpcCode(rpcCode: number, message: string): ErrorName {
       return "NOT_FOUND";
     case RpcCode.sessionAttached:
       return "SESSION_ATTACHED";
+    case RpcCode.unsupported:
+      return "UNSUPPORTED";
     default:
       return "INTERNAL";
   }

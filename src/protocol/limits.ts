@@ -36,3 +36,11 @@ export const MAX_WALK_DEPTH = 64;
 export const MAX_WALK_DIRECTORIES = 10_000;
 /** `fs/walk`: largest `maxEntries`. */
 export const MAX_WALK_ENTRIES = 50_000;
+/** The longest time that a timer can hold, in ms (setTimeout takes 31 bits): `timeoutMs`, `graceMs`. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+/** Rows of a terminal where the client does not say (what the reference server has). */
+export const DEFAULT_TERMINAL_ROWS = 24;
+/** Columns of a terminal where the client does not say. */
+export const DEFAULT_TERMINAL_COLS = 80;
+/** Most rows or columns of a terminal (`struct winsize` of ioctl_tty(2) has 16 bits). */
+export const MAX_TERMINAL_SIDE = 65_535;

@@ -1,8 +1,81 @@
 /** `process/*` (protocol reference, section 10). */
 import * as v from "valibot";
+import { MAX_TERMINAL_SIDE, MAX_TIMER_MS } from "./limits.ts";
 import { method, type Notification, repeatable, unitMethod } from "./method.ts";
 import { sandbox } from "./sandbox.ts";
-import { base64, flag, list, map, maybe, pathUri, struct, text, unsigned, uuid, variant } from "./schema.ts";
+import {
+  base64,
+  flag,
+  list,
+  map,
+  maybe,
+  pathUri,
+  struct,
+  text,
+  unsigned,
+  uuid,
+  variant,
+  within,
+} from "./schema.ts";
+
+/** The signals of POSIX (signal.h). */
+export const SIGNALS = [
+  "SIGABRT",
+  "SIGALRM",
+  "SIGBUS",
+  "SIGCHLD",
+  "SIGCONT",
+  "SIGFPE",
+  "SIGHUP",
+  "SIGILL",
+  "SIGINT",
+  "SIGKILL",
+  "SIGPIPE",
+  "SIGPROF",
+  "SIGQUIT",
+  "SIGSEGV",
+  "SIGSTOP",
+  "SIGSYS",
+  "SIGTERM",
+  "SIGTRAP",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU",
+  "SIGURG",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGVTALRM",
+  "SIGWINCH",
+  "SIGXCPU",
+  "SIGXFSZ",
+] as const;
+
+const terminalSize = struct("TerminalSize", {
+  rows: within(1, MAX_TERMINAL_SIDE, "u16"),
+  cols: within(1, MAX_TERMINAL_SIDE, "u16"),
+});
+
+/** What a process and each of its descendants may use (setrlimit(2)). */
+const resourceLimits = struct("ResourceLimits", {
+  cpuSeconds: maybe(unsigned()),
+  addressSpaceBytes: maybe(unsigned()),
+  dataBytes: maybe(unsigned()),
+  openFiles: maybe(unsigned()),
+  processes: maybe(unsigned()),
+  fileSizeBytes: maybe(unsigned()),
+});
+
+/** How a process ended, beside its exit code; only what is so is there. */
+const ending = {
+  /** Added: the signal that ended it. */
+  signal: v.nullish(v.picklist(SIGNALS)),
+  /** Added: its time was over. */
+  timedOut: v.optional(v.boolean(), false),
+  /** Added: it was terminated by request. */
+  terminated: v.optional(v.boolean(), false),
+  /** Added: the kernel killed it for want of memory. */
+  oomKilled: v.optional(v.boolean(), false),
+};
 
 /** Which of the server's own variables a child inherits, before `env` is laid on top. */
 const envPolicy = struct("ExecEnvPolicy", {
@@ -40,6 +113,14 @@ export const ProcessStart = method(
     shellSnapshot: maybe(v.unknown()),
     /** Added: the same id and startId again get the same answer and start nothing. */
     startId: maybe(uuid()),
+    /** Added: the terminal's size; 24 rows and 80 columns without it. */
+    size: maybe(terminalSize),
+    /** Added: terminates it after so many ms, if it has not closed by then. */
+    timeoutMs: maybe(within(1, MAX_TIMER_MS)),
+    /** Added: the grace of that, as `graceMs` of `process/terminate`. */
+    timeoutGraceMs: maybe(within(0, MAX_TIMER_MS)),
+    /** Added: what it may use; refused (-32011) when one of them cannot be enforced. */
+    limits: maybe(resourceLimits),
     metadata: maybe(struct("ExecMetadata", { threadId: maybe(uuid()), toolCallId: maybe(text()) })),
   }),
   v.object({ processId: v.string(), sandboxType: v.nullish(v.string()) }),
@@ -64,6 +145,7 @@ export const ProcessRead = repeatable(method(
     closed: v.boolean(),
     failure: v.nullable(v.string()),
     sandboxDenied: v.optional(v.boolean(), false),
+    ...ending,
     /** Added: events after `afterSeq` that are no longer retained. */
     lost: v.nullish(v.object({ fromSeq: v.number(), toSeq: v.number() })),
   }),
@@ -78,7 +160,10 @@ export const ProcessWrite = repeatable(method(
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
 ));
 
-/** Ends a child's standard input after what was written before. Added to the reference's wire. */
+/**
+ * Ends a child's standard input after what was written before; in a terminal by the end-of-file character (Ctrl-D).
+ * Added to the reference's wire.
+ */
 export const ProcessCloseStdin = repeatable(method(
   "process/closeStdin",
   "exec",
@@ -87,22 +172,49 @@ export const ProcessCloseStdin = repeatable(method(
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
 ));
 
-/** A signal to the process group. */
+/**
+ * A signal to the process group; in a terminal those of the keyboard (SIGINT, SIGQUIT, SIGTSTP) to the foreground job.
+ * The reference knows `interrupt` only, which is SIGINT.
+ */
 export const ProcessSignal = method(
   "process/signal",
   "exec",
   "SignalParams",
-  struct("SignalParams", { processId: text(), signal: variant(["interrupt"]) }),
+  struct("SignalParams", {
+    processId: text(),
+    signal: variant(["interrupt", ...SIGNALS], "`interrupt` or the name of a POSIX signal"),
+  }),
   empty,
 );
 
-/** SIGKILL to the process group. */
+/** Changes the size of a process's terminal. Added to the reference's wire. */
+export const ProcessResize = repeatable(method(
+  "process/resize",
+  "exec",
+  "ResizeParams",
+  struct("ResizeParams", { processId: text(), size: terminalSize }),
+  empty,
+));
+
+/** Ends a process and everything that came of it. */
 export const ProcessTerminate = repeatable(method(
   "process/terminate",
   "exec",
   "TerminateParams",
-  struct("TerminateParams", { processId: text() }),
-  v.object({ running: v.boolean() }),
+  struct("TerminateParams", {
+    processId: text(),
+    /**
+     * Added: SIGTERM first, SIGKILL for what is left after so many ms. With it, also with 0, the answer comes when
+     * nothing is left, and what came of a process that has closed is ended too. Without it: SIGKILL, an answer at
+     * once, and nothing happens after `closed`.
+     */
+    graceMs: maybe(within(0, MAX_TIMER_MS)),
+  }),
+  v.object({
+    running: v.boolean(),
+    /** Added, with `graceMs`: process ids of descendants that could not be killed. */
+    survivors: v.nullish(v.array(v.number())),
+  }),
 ));
 
 /** The session's processes, started or kept. Added to the reference's wire. */
@@ -114,12 +226,65 @@ export const ProcessList = unitMethod(
       processId: v.string(),
       pid: v.nullable(v.number()),
       argv: v.array(v.string()),
+      /** A `file:` URI. */
+      cwd: v.nullish(v.string()),
+      tty: v.nullish(v.boolean()),
       state: v.picklist(["starting", "running", "exited", "closed"]),
       exitCode: v.nullable(v.number()),
+      ...ending,
       startedAtMs: v.number(),
+      /** Bytes of output so far. */
+      outputBytes: v.nullish(v.number()),
+      /** What it and its living descendants use; null when there are none. */
+      usage: v.nullish(v.object({
+        processes: v.number(),
+        cpuTimeMs: v.number(),
+        memoryBytes: v.number(),
+      })),
     })),
   }),
 );
+
+/**
+ * Watches a process of another session, beside its owner and other observers: from now on the events come as those of
+ * an own process do, under the name `as` and with the numbers they have there. Whoever knows the session's id may. The
+ * process does not wait for observers: one that is too slow is told what it has missed (`process/outputLost`) and goes
+ * on with what is retained. Asked again for the same name it is the same observation. Added to the reference's wire.
+ */
+export const ProcessObserve = repeatable(method(
+  "process/observe",
+  "exec",
+  "ObserveParams",
+  struct("ObserveParams", {
+    /** The session that owns it. */
+    sessionId: text(),
+    /** Its name there. */
+    processId: text(),
+    /** Its name in the own session, for the notifications and for `process/read`; `processId` without it. */
+    as: maybe(text()),
+    /** Events up to this one are not wanted; without it all that are retained are. */
+    afterSeq: maybe(unsigned()),
+  }),
+  v.object({
+    processId: v.string(),
+    argv: v.array(v.string()),
+    tty: v.boolean(),
+    /** Number of the first event that is pushed: what is older is not retained, or not wanted. */
+    firstSeq: v.number(),
+    /** Set when it has exited; the exit may be older than what is retained. */
+    exitCode: v.nullable(v.number()),
+    ...ending,
+  }),
+));
+
+/** Ends an observation; afterwards nothing of it comes, and its name is free. Added to the reference's wire. */
+export const ProcessUnobserve = repeatable(method(
+  "process/unobserve",
+  "exec",
+  "UnobserveParams",
+  struct("UnobserveParams", { processId: text() }),
+  empty,
+));
 
 /** From the client: everything up to `seq` has been received and may be dropped. Added to the reference's wire. */
 export const ProcessOutputAck = {
@@ -147,6 +312,7 @@ export const ProcessExited = {
     seq: v.number(),
     exitCode: v.number(),
     sandboxDenied: v.optional(v.boolean(), false),
+    ...ending,
   }),
 } satisfies Notification;
 

@@ -28,10 +28,19 @@ export const text = () => v.string(typeMessage("a string"));
 /** A boolean. */
 export const flag = () => v.boolean(typeMessage("a boolean"));
 /** A whole number, 0 or more; above 2^53 as near as a number can be. */
-export const unsigned = (expected: "u64" | "usize" | "u32" = "u64") =>
+export const unsigned = (expected: "u64" | "usize" | "u32" | "u16" = "u64") =>
   v.pipe(
     v.number(typeMessage(expected)),
     v.check((n) => Number.isInteger(n) && n >= 0, "invalid number"),
+  );
+/** A whole number within bounds. */
+export const within = (least: number, most: number, expected: "u64" | "u32" | "u16" = "u64") =>
+  v.pipe(
+    unsigned(expected),
+    v.check(
+      (n) => n >= least && n <= most,
+      (issue) => `invalid value: integer \`${issue.input}\`, expected a number from ${least} to ${most}`,
+    ),
   );
 /** A list. */
 export const list = <T extends v.GenericSchema>(item: T) => v.array(item, typeMessage("a sequence"));
@@ -80,9 +89,11 @@ export function struct<T extends v.ObjectEntries>(name: string, entries: T) {
   });
 }
 
-/** One of a few words. */
-export function variant<const T extends readonly string[]>(words: T) {
-  const expected = words.length === 1
+/** One of a few words. @param summary says what is expected where the words are too many to list */
+export function variant<const T extends readonly string[]>(words: T, summary?: string) {
+  const expected = summary !== undefined
+    ? summary
+    : words.length === 1
     ? `\`${words[0]}\``
     : `one of ${words.map((word) => `\`${word}\``).join(", ")}`;
   return v.picklist(

@@ -40,9 +40,13 @@ export interface Libc {
 }
 
 interface Ffi {
-  dlopen(library: string, symbols: Record<string, { args: string[]; returns: string }>): { symbols: Libc };
+  dlopen<Name extends string>(library: string, symbols: Signatures<Name>): {
+    symbols: Record<Name, (...args: unknown[]) => number>;
+  };
   ptr(view: ArrayBufferView): unknown;
 }
+
+type Signatures<Name extends string> = Record<Name, { args: string[]; returns: string }>;
 
 function isBun(value: unknown): value is BunApi {
   return typeof value === "object" && value !== null && "spawn" in value && "file" in value;
@@ -64,11 +68,18 @@ if (!isFfi(loaded)) throw new Error("bun:ffi is missing");
 const ffi = loaded;
 
 if (process.platform !== "linux") throw new Error("the compiled executable runs on Linux only, for now");
+/** Functions of libc. @throws when it lacks one of them */
+export function libcSymbols<Name extends string>(
+  symbols: Signatures<Name>,
+): Record<Name, (...args: unknown[]) => number> {
+  return ffi.dlopen("libc.so.6", symbols).symbols;
+}
+
 /** libc. */
-export const libc: Libc = ffi.dlopen("libc.so.6", {
+export const libc: Libc = libcSymbols({
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-}).symbols;
+});
 /** The address of a view, for {@link libc}. Valid for one call. */
 export const ptr = (view: ArrayBufferView): unknown => ffi.ptr(view);

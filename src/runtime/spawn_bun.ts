@@ -3,6 +3,7 @@ import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import { bun } from "./bun.ts";
 import type { Child, ChildExit, SpawnOptions } from "./child.ts";
+import { ownedChildren } from "./owned_children.ts";
 import { openPipe, pipeSink, pipeSource } from "./pipe_bun.ts";
 
 const SIGNALS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
@@ -27,6 +28,7 @@ export function spawnBun(options: SpawnOptions): Child {
       detached: true, // setsid(2): a session and a process group of its own
       stdio: [input?.readEnd ?? "ignore", output.writeEnd, errors.writeEnd],
     });
+    ownedChildren.add(child.pid);
     // The child has its copies; ours would keep the pipes from ever ending.
     closeSync(output.writeEnd);
     closeSync(errors.writeEnd);
@@ -36,11 +38,12 @@ export function spawnBun(options: SpawnOptions): Child {
       stdin: input ? pipeSink(input.writeEnd) : null,
       stdout: pipeSource(output.readEnd),
       stderr: pipeSource(errors.readEnd),
-      exited: child.exited.then((): ChildExit =>
-        child.signalCode === null
+      exited: child.exited.then((): ChildExit => {
+        ownedChildren.delete(child.pid);
+        return child.signalCode === null
           ? { code: child.exitCode, signal: null }
-          : { code: null, signal: SIGNALS.get(child.signalCode) ?? 0 }
-      ),
+          : { code: null, signal: SIGNALS.get(child.signalCode) ?? 0 };
+      }),
     };
   } catch (error) {
     for (const fd of opened) closeSync(fd);

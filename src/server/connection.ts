@@ -15,6 +15,7 @@ import {
 import { clip } from "../protocol/quote.ts";
 import { encodeBase64 } from "../process/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
+import { exitToWire } from "../process/wire_exit.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
 import type { Call, Lane } from "../rpc/route.ts";
@@ -318,6 +319,7 @@ function eventText(processId: string, event: ProcessEvent): string {
         seq: event.seq,
         exitCode: event.exitCode,
         sandboxDenied: false,
+        ...exitToWire(event),
       });
     case "closed":
       return notificationText(ProcessClosed.name, { processId, seq: event.seq });

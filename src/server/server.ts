@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly maxSessionTtlMs: number;
   /** False: a session that is attached cannot be resumed. Default true. */
   readonly takeOver: boolean;
+  /** Time that processes have to end by themselves when the server stops, in ms. Default 2,000. */
+  readonly shutdownGraceMs: number;
   /** Undelivered output: how much, where, and what when it is too much. */
   readonly retention: Retention;
 }
@@ -37,6 +39,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   sessionTtlMs: DEFAULT_SESSION_TTL_MS,
   maxSessionTtlMs: DEFAULT_MAX_SESSION_TTL_MS,
   takeOver: true,
+  shutdownGraceMs: 2_000,
   retention: defaultRetention(),
 };
 
@@ -55,13 +58,31 @@ export interface Server {
   readonly connections: Set<() => void>;
 }
 
-function hooksOf(session: Session): ProcessHooks {
+function hooksOf(session: Session, registry: SessionRegistry): ProcessHooks {
   return {
     started: (process) => session.watch(process),
-    delivered: (process, seq) => session.acknowledge(process.id, seq),
-    answered: (process, seq, chunks) => session.answered(process, seq, chunks),
+    delivered: (processId, seq) => session.acknowledge(processId, seq),
+    answered: (processId, seq, chunks) => session.answered(processId, seq, chunks),
+    observe: (request) =>
+      session.observations.begin(request, () => registry.find(request.sessionId, request.processId)),
+    observing: (name) => session.observations.answered(name),
+    observed: (name) => session.observations.get(name),
+    unobserve: (name) => session.observations.end(name),
   };
 }
+
+/** For the table of methods that only tells which there are. */
+const NO_HOOKS: ProcessHooks = {
+  started() {},
+  delivered() {},
+  answered() {},
+  observe() {
+    throw new Error("unreachable: nothing is handled before there is a session");
+  },
+  observing() {},
+  observed: () => undefined,
+  unobserve() {},
+};
 
 /** Makes the shared state. */
 export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
@@ -69,17 +90,19 @@ export async function createServer(options: ServerOptions, log: Log): Promise<Se
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles())];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
+  const registry = createSessionRegistry(options);
   return {
     options,
     log,
-    registry: createSessionRegistry(options),
+    registry,
     info: wireInfo(await info.get()),
-    declared: table(
-      processRoutes(createLocalProcesses(options.retention), { started() {}, delivered() {}, answered() {} }),
-    ),
+    declared: table(processRoutes(createLocalProcesses(options.retention), NO_HOOKS)),
     routesOf(session) {
       let routes = bound.get(session);
-      if (!routes) bound.set(session, routes = table(processRoutes(session.processes, hooksOf(session))));
+      if (!routes) {
+        routes = table(processRoutes(session.processes, hooksOf(session, registry)));
+        bound.set(session, routes);
+      }
       return routes;
     },
     connections: new Set(),

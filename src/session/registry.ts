@@ -1,8 +1,9 @@
 /** All sessions of a server, by id: who may have one, and how long it waits for a connection. */
 import { validate } from "@std/uuid";
 import { createLocalProcesses } from "../process/local.ts";
+import type { LocalProcess } from "../process/local_process.ts";
 import type { Retention } from "../process/retention.ts";
-import { ExecServerError, RpcCode } from "../protocol/error.ts";
+import { ExecServerError, invalidRequest, RpcCode } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import { type Attachment, createSession, type Session } from "./session.ts";
 
@@ -47,10 +48,15 @@ export interface SessionRegistry {
    * `SESSION_ATTACHED` (-32010) when it may not be taken over
    */
   resume(id: string, attachment: Attachment, options: ResumeOptions): Session | Promise<Session>;
+  /**
+   * A process that runs, or is kept, in a session; the session does not change hands, nor live longer.
+   * @throws ExecServerError `UNKNOWN_SESSION`, or `INVALID_REQUEST` when it has no such process
+   */
+  find(sessionId: string, processId: string): LocalProcess;
   /** The connection of a session is gone: the session's time to live begins. */
   detach(session: Session, attachment: Attachment): void;
-  /** Ends all sessions. Resolves when every process has been reaped. */
-  close(): Promise<void>;
+  /** Ends all sessions, SIGTERM first when there is a grace. Resolves when every process has been reaped. */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
 /** A registry without sessions. */
@@ -60,11 +66,12 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
   const ending = new Map<string, Promise<void>>();
   const takeOvers = new WeakMap<Session, number[]>();
 
-  const end = (session: Session): Promise<void> => {
+  const end = (session: Session, graceMs = 0): Promise<void> => {
     clearTimeout(deadlines.get(session)?.timer);
     deadlines.delete(session);
     sessions.delete(session.id);
-    const ended = session.processes.dispose().finally(() => ending.delete(session.id));
+    session.observations.endAll();
+    const ended = session.processes.dispose({ graceMs }).finally(() => ending.delete(session.id));
     ending.set(session.id, ended);
     return ended;
   };
@@ -121,6 +128,14 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       session.attach(attachment, wanted.cursors);
       return session;
     },
+    find(sessionId, processId) {
+      const session = sessions.get(sessionId);
+      if (!session || performance.now() >= (deadlines.get(session)?.at ?? Infinity)) throw unknown(sessionId);
+      const process = session.processes.get(processId);
+      if (!process) throw invalidRequest(`unknown process id ${clip(processId)}`);
+      if (process.starting) throw invalidRequest(`process id ${clip(processId)} is starting`);
+      return process;
+    },
     detach(session, attachment) {
       if (session.attachment !== attachment) return;
       session.detach(attachment);
@@ -128,8 +143,8 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       const timer = setTimeout(() => void end(session), session.ttlMs);
       deadlines.set(session, { at: performance.now() + session.ttlMs, timer });
     },
-    async close() {
-      await Promise.all([...sessions.values()].map(end));
+    async close({ graceMs = 0 } = {}) {
+      await Promise.all([...sessions.values()].map((session) => end(session, graceMs)));
       await Promise.all(ending.values());
     },
   };

@@ -1,6 +1,9 @@
 /** A session owns processes; a connection is only attached to it and may come, go and be taken over. */
-import type { LocalProcess, LocalProcesses } from "../process/local.ts";
+import type { LocalProcesses } from "../process/local.ts";
+import type { LocalProcess } from "../process/local_process.ts";
 import type { ProcessEvent } from "../process/trait.ts";
+import { createFeed, type Feed, ownSource } from "./feed.ts";
+import { createObservations, type Observations } from "./observations.ts";
 
 /** A connection, as far as a session knows it. */
 export interface Attachment {
@@ -28,6 +31,8 @@ export interface Session {
   /** UUID; whoever knows it may resume the session. */
   readonly id: string;
   readonly processes: LocalProcesses;
+  /** The processes of other sessions that it observes. */
+  readonly observations: Observations;
   /** The connection that has it. */
   readonly attachment: Attachment | undefined;
   /** How long it lives without a connection, in ms. */
@@ -50,7 +55,7 @@ export interface Session {
    * The client has been answered a process's events up to `seq`: pushing goes on after them.
    * @param chunks the output among them; their bytes count as sent
    */
-  answered(process: LocalProcess, seq: number, chunks: readonly SentChunk[]): void;
+  answered(processId: string, seq: number, chunks: readonly SentChunk[]): void;
 }
 
 /** A piece of output in an answer. */
@@ -78,20 +83,6 @@ const PONG_SLACK_BYTES = 1024 * 1024;
  */
 const HOLD_MS = 2_000;
 
-/** What the session pushes of one process. */
-interface Feed {
-  readonly process: LocalProcess;
-  /** The last event that was pushed or answered. */
-  cursor: number;
-  /** Pushing waits until the client has read what it missed. */
-  held: boolean;
-  /** What a client that does not read is pushed after: the newest event at the time it came. */
-  resumeAt: number;
-  /** Pushed and not acknowledged, oldest first. */
-  inFlight: { readonly seq: number; readonly bytes: number }[];
-  inFlightBytes: number;
-}
-
 /** A session without processes. */
 export function createSession(id: string, processes: LocalProcesses, options: SessionOptions): Session {
   const feeds = new Map<string, Feed>();
@@ -106,14 +97,14 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
   const pushNext = (feed: Feed): boolean => {
     if (!attachment || waiting || feed.held) return false;
     if (attachment.acknowledges && feed.inFlightBytes >= WINDOW_BYTES) return false;
-    const event = feed.process.log.next(feed.cursor);
+    const event = feed.source.log.next(feed.cursor);
     if (!event) return false;
     if (attachment.congested) {
       waitForDrain(attachment);
       return false;
     }
-    if (event.seq > feed.cursor + 1) attachment.lost(feed.process.id, feed.cursor + 1, event.seq - 1);
-    const bytes = attachment.push(feed.process.id, event);
+    if (event.seq > feed.cursor + 1) attachment.lost(feed.source.id, feed.cursor + 1, event.seq - 1);
+    const bytes = attachment.push(feed.source.id, event);
     feed.cursor = event.seq;
     pushedBytes += bytes;
     if (attachment.acknowledges) {
@@ -130,8 +121,8 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
   };
 
   /** Nothing of it is left to push to the present connection, or to the next one. */
-  const isPushed = ({ process: { log }, cursor, held }: Feed) =>
-    attachment ? held || cursor >= log.lastSeq : log.deliveredSeq >= log.lastSeq;
+  const isPushed = ({ source, cursor, held }: Feed) =>
+    attachment ? held || cursor >= source.log.lastSeq : source.deliveredSeq >= source.log.lastSeq;
 
   const pump = (feed: Feed) => {
     while (pushNext(feed));
@@ -158,7 +149,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     for (const feed of feeds.values()) {
       if (!feed.held) continue;
       // As the reference server does; but what would fill the log for good is pushed instead of only kept.
-      const { deliveredSeq, undeliveredBytes } = feed.process.log;
+      const { deliveredSeq, undeliveredBytes } = feed.source;
       reset(feed, undeliveredBytes > PONG_SLACK_BYTES ? deliveredSeq : feed.resumeAt, false);
     }
     pumpAll();
@@ -171,9 +162,46 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     feed.inFlightBytes = 0;
   };
 
-  return {
+  /** Pushes until the log is closed, and forgets the feed when all has been pushed for a whole time to live. */
+  const follow = (feed: Feed, isHere: () => boolean, over?: () => void) => {
+    const { id: name, log } = feed.source;
+    let timer: NodeJS.Timeout | undefined;
+    feeds.set(name, feed);
+    const retire = () => {
+      unsubscribe();
+      const wasPushed = isPushed(feed);
+      timer = setTimeout(() => {
+        if (isHere() && !(wasPushed && isPushed(feed))) return retire();
+        if (feeds.get(name) === feed) feeds.delete(name);
+        over?.();
+      }, session.ttlMs).unref();
+    };
+    const unsubscribe = log.subscribe(() => {
+      pump(feed);
+      if (log.closed) retire();
+    });
+    feed.stop = () => {
+      unsubscribe();
+      clearTimeout(timer);
+    };
+    pump(feed);
+    if (log.closed) retire();
+  };
+
+  const observations = createObservations({
+    feeds,
+    isTaken: (name) => processes.get(name) !== undefined,
+    follow: (feed) => follow(feed, () => feeds.get(feed.source.id) === feed),
+    release(feed, cursor) {
+      reset(feed, cursor, false);
+      pump(feed);
+    },
+  });
+
+  const session: Session = {
     id,
     processes,
+    observations,
     ttlMs: options.ttlMs,
     get attachment() {
       return attachment;
@@ -186,12 +214,15 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       provisional = [];
       clearTimeout(holdTimer);
       for (const feed of feeds.values()) {
-        const { log } = feed.process;
-        const known = cursors.get(feed.process.id);
-        if (known !== undefined) log.deliver(known);
-        reset(feed, Math.min(known ?? log.deliveredSeq, log.lastSeq), known === undefined);
-        feed.resumeAt = log.lastSeq;
-        log.setAttached(true);
+        const { source } = feed;
+        const { log, observation } = source;
+        const known = cursors.get(source.id);
+        if (known !== undefined) source.deliver(known);
+        const from = Math.max(known ?? source.deliveredSeq, (observation?.firstSeq ?? 1) - 1);
+        reset(feed, Math.min(from, log.lastSeq), known === undefined);
+        // The newest event of an observed process may still grow: it must not be taken for known.
+        feed.resumeAt = observation ? source.deliveredSeq : log.lastSeq;
+        source.setAttached(true);
       }
       if (!next.acknowledges) holdTimer = setTimeout(release, HOLD_MS);
       // The answer to `initialize` goes out first.
@@ -202,41 +233,31 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       attachment = undefined;
       waiting = false;
       clearTimeout(holdTimer);
-      for (const feed of feeds.values()) feed.process.log.setAttached(false);
+      for (const { source } of feeds.values()) source.setAttached(false);
     },
     watch(process) {
       if (feeds.has(process.id)) return; // the same start again
-      const feed: Feed = { process, cursor: 0, held: false, resumeAt: 0, inFlight: [], inFlightBytes: 0 };
-      feeds.set(process.id, feed);
       if (!attachment) process.log.setAttached(false);
-      // A closed process goes when all of it has been pushed for a whole time to live.
-      const retire = () => {
-        unsubscribe();
-        const wasPushed = isPushed(feed);
-        setTimeout(() => {
-          const isHere = processes.get(process.id) === process; // false: the session has ended
-          if (isHere && !(wasPushed && isPushed(feed))) return retire();
-          feeds.delete(process.id);
-          if (isHere) processes.remove(process.id);
-          process.log.dispose();
-        }, this.ttlMs).unref();
-      };
-      const unsubscribe = process.log.subscribe(() => {
-        pump(feed);
-        if (process.log.closed) retire();
+      const isHere = () => processes.get(process.id) === process; // false: the session has ended
+      follow(createFeed(ownSource(process)), isHere, () => {
+        if (isHere()) processes.remove(process.id);
+        process.log.dispose();
       });
-      pump(feed);
-      if (process.log.closed) retire();
     },
     acknowledge(processId, seq) {
       const feed = feeds.get(processId);
       if (!feed) return;
+      const { source } = feed;
+      const { log } = source;
       // It cannot have what was not sent; while the feed is held, an earlier connection may have sent it.
-      const acknowledged = Math.min(seq, feed.held ? feed.process.log.lastSeq : feed.cursor);
+      const acknowledged = Math.min(seq, feed.held ? log.lastSeq : feed.cursor);
       while (feed.inFlight[0] && feed.inFlight[0].seq <= acknowledged) {
         feed.inFlightBytes -= feed.inFlight.shift()?.bytes ?? 0;
       }
-      feed.process.log.deliver(acknowledged);
+      source.deliver(acknowledged);
+      // The name of an observation is free again, and its place, as soon as its client has the end.
+      const isOver = source.observation && attachment?.acknowledges && log.closed;
+      if (isOver && source.deliveredSeq >= log.lastSeq) return observations.end(processId);
       pump(feed);
     },
     pong(count) {
@@ -244,12 +265,12 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       for (; index < provisional.length; index++) {
         const sent = provisional[index];
         if (!sent || sent.end > count - PONG_SLACK_BYTES) break;
-        sent.feed.process.log.deliver(sent.seq);
+        sent.feed.source.deliver(sent.seq);
       }
       provisional = provisional.slice(index);
     },
-    answered(process, seq, chunks) {
-      const feed = feeds.get(process.id);
+    answered(processId, seq, chunks) {
+      const feed = feeds.get(processId);
       if (!feed?.held || !attachment) return;
       reset(feed, seq, false);
       if (!attachment.acknowledges && chunks.length > 0) {
@@ -264,4 +285,5 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       pump(feed);
     },
   };
+  return session;
 }

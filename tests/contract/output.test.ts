@@ -8,6 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Environment } from "../../src/environment.ts";
 import type { Process, Processes, ProcessEvent } from "../../src/process/trait.ts";
+import { exited, TERMINATED } from "../harness/exits.ts";
 import { codeOf } from "../harness/code_of.ts";
 import { environments } from "../harness/environments.ts";
 import { bytesWritten, untilStill } from "../harness/proc.ts";
@@ -57,7 +58,7 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     const [out, errors] = await Promise.all([readAll(started.stdout), readAll(started.stderr)]);
     assertSame(out, one.content, "stdout");
     assertSame(errors, two.content, "stderr");
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
   });
 
   it("counts the events without gaps, closed last, after exited", async () => {
@@ -65,7 +66,7 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     const events = await readEvents(await start(`cat ${path}; echo error >&2; exit 5`));
     assert.equal(events.map((event) => event.seq), events.map((_, i) => i + 1));
     assert.equal(events.filter((event) => event.type !== "output"), [
-      { type: "exited", seq: events.length - 1, exitCode: 5 },
+      { type: "exited", seq: events.length - 1, ...exited(5) },
       { type: "closed", seq: events.length },
     ]);
     assertSame(joined(events, "stdout"), content, "stdout");
@@ -98,12 +99,12 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     const started = await start("echo out > /dev/stdout; echo error > /dev/stderr");
     const [out, errors] = await Promise.all([readText(started.stdout), readText(started.stderr)]);
     assert.equal([out, errors], ["out\n", "error\n"]);
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
   });
 
   it("ends a wait without a reader, however much is printed", async () => {
     const started = await start(`head -c ${5 * MB} /dev/zero; head -c ${5 * MB} /dev/zero >&2; exit 6`);
-    assert.equal(await started.wait(), { exitCode: 6 });
+    assert.equal(await started.wait(), exited(6));
   });
 
   it("loses nothing when reading begins right after the wait", async () => {
@@ -113,11 +114,11 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     await untilStill(() => bytesWritten(Number(readFileSync(pidFile, { encoding: "utf8", flag: "a+" }))));
     const ended = started.wait();
     assertSame(await readAll(started.stdout), content, "stdout");
-    assert.equal(await ended, { exitCode: 0 });
+    assert.equal(await ended, exited(0));
     const short = await start("echo short");
     const shortEnded = short.wait();
     assert.is(await readText(short.stdout), "short\n");
-    assert.equal(await shortEnded, { exitCode: 0 });
+    assert.equal(await shortEnded, exited(0));
   });
 
   it("shows every reader everything", async () => {
@@ -139,7 +140,7 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
   it("goes on without a reader that leaves", async () => {
     const started = await start(`head -c ${5 * MB} /dev/zero; exit 2`);
     for await (const event of started.events()) if (event.type === "output") break;
-    assert.equal(await started.wait(), { exitCode: 2 });
+    assert.equal(await started.wait(), exited(2));
   });
 
   it("holds back a process whose reader is slow, and loses nothing", async () => {
@@ -173,7 +174,7 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     }
     await writer.close();
     assertSame(await out, content, "what came back");
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
   });
 
   it("answers input line by line", async () => {
@@ -186,33 +187,33 @@ export function outputContract(name: "local" | "remote", open: () => Promise<Env
     }
     await writer.close();
     assert.is(Buffer.from((await output.next()).value ?? []).toString(), "end\n");
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
   });
 
   it("gives no input unless asked for a pipe", async () => {
     const started = await processes.start({ argv: ["cat"] });
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
     assert.is(await codeOf(writeAndClose(await start("sleep 1000"), "x")), "EPIPE");
   });
 
   it("refuses input after the exit", async () => {
     const started = await start("exit 0", true);
-    assert.equal(await started.wait(), { exitCode: 0 });
+    assert.equal(await started.wait(), exited(0));
     assert.is(await codeOf(writeAndClose(started, "x")), "EPIPE");
   });
 
   it("ends although its input is not read", async () => {
     const started = await start("exec 0<&-; echo ready; exit 8", true);
     const writing = codeOf(writeAndClose(started, "x".repeat(3 * MB)));
-    assert.equal(await started.wait(), { exitCode: 8 });
+    assert.is((await started.wait()).exitCode, 8); // terminated by `writeAndClose`, or not any more
     assert.is(await writing, "EPIPE");
   });
 
   it("can be terminated while its input waits", async () => {
     const started = await start("sleep 1000", true);
     const writing = codeOf(writeAndClose(started, "x".repeat(8 * MB)));
-    assert.is(await started.terminate(), true);
-    assert.equal(await started.wait(), { exitCode: 137 });
+    assert.is((await started.terminate()).wasRunning, true);
+    assert.equal(await started.wait(), TERMINATED);
     assert.is(await writing, "EPIPE");
   });
 }

@@ -2,6 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Environment } from "../../mod.ts";
+import { exited } from "../harness/exits.ts";
 import { readText } from "../harness/read_process.ts";
 import { startServer } from "../harness/server.ts";
 import { cutAtRandom } from "./cuts.ts";
@@ -32,7 +33,7 @@ for (const seed of seeds(seedCount(3, 20))) {
       cuts.stop();
       console.log(`seed ${seed}: ${sent.bytes} bytes, ${cuts.done} cuts, ${text.trim()}`);
       assert.is(text, `${sent.result().sha256}  -\n`);
-      assert.equal(await hashing.wait(), { exitCode: 0 });
+      assert.equal(await hashing.wait(), exited(0));
       assert.is(cuts.done, CUTS);
     } finally {
       await proxy.stop();

@@ -29,6 +29,8 @@ export interface RunningCli {
   pid: number;
   /** Resolves when the standard output so far has a whole line, with the first one. */
   firstLine(): Promise<string>;
+  /** The standard output so far. */
+  output(): string;
   /** Sends a signal to the program itself, not to its group. */
   signal(name: NodeJS.Signals): void;
   ended: Promise<CliEnd>;
@@ -84,6 +86,7 @@ function start(program: string, argv: string[], options: CliOptions): RunningCli
   return {
     pid,
     ended,
+    output: () => Buffer.concat(out).toString(),
     signal: (name) => send(pid, name),
     async firstLine() {
       for (;;) {

@@ -16,14 +16,27 @@ export function isRunning(pid: number): boolean {
   return !["", "Z", "X"].includes(statOf(pid)?.state ?? "");
 }
 
+/** `R`, `S`, `T` … as in proc(5); undefined when there is no such process. */
+export function stateOf(pid: number): string | undefined {
+  return statOf(pid)?.state;
+}
+
 /** The running members of a process group. */
 export function groupMembers(groupId: number): number[] {
   return everyStat().filter((s) => s.group === groupId && isRunning(s.pid)).map((s) => s.pid);
 }
 
-/** The direct children of a process, zombies too. */
+/** The direct children of a process, zombies too; without the guard, which a server keeps as long as it lives. */
 export function childrenOf(pid: number): number[] {
-  return everyStat().filter((s) => s.parent === pid).map((s) => s.pid);
+  return everyStat().filter((s) => s.parent === pid && !isGuard(s.pid)).map((s) => s.pid);
+}
+
+function isGuard(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes("exec-server-guard");
+  } catch {
+    return false; // it has ended
+  }
 }
 
 /** How many file descriptors a process has open. */

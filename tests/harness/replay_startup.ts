@@ -60,7 +60,7 @@ async function replaySignal(signal: "SIGTERM" | "SIGKILL"): Promise<unknown[]> {
     });
     const exit = await server.stop(signal);
     const { code, reason } = await client.closed;
-    await dead([plain], SETTLED_MS);
+    await dead(started, SETTLED_MS);
     return [reason === "" ? { $close: code } : { $close: code, reason }, {
       $exit: exit,
       $alive: Object.fromEntries(pids.map(([name, pid]) => [name, isAlive(pid)])),

@@ -30,6 +30,9 @@ export interface View {
   processes: Record<string, ProcessView>;
 }
 
+/** What our server adds to every environment (scripts/docs/compatibility.md tells of it). */
+const MARK = /^EXEC_SERVER_PROCESS=.*\n/m;
+
 /** Reduces messages (and markers like `$close`) to their {@link View}. */
 export function viewOf(messages: readonly unknown[]): View {
   const view: View = { answers: [], processes: {} };
@@ -63,7 +66,10 @@ export function viewOf(messages: readonly unknown[]): View {
   }
   for (const [id, seen] of Object.entries(view.processes)) {
     for (const stream of ["stdout", "stderr", "pty"] as const) {
-      seen[stream] = Buffer.concat(output.get(`${stream} ${id}`) ?? []).toString("latin1");
+      seen[stream] = Buffer.concat(output.get(`${stream} ${id}`) ?? []).toString("latin1").replace(
+        MARK,
+        "",
+      );
     }
   }
   return view;

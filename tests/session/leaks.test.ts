@@ -11,7 +11,7 @@ import { openRawClient } from "./raw_client.ts";
 
 const SESSIONS = isFull ? 1_000 : 200;
 /** So many live at the same time; memory is compared after each round. */
-const ROUND = 50;
+const ROUND = 25;
 const AT_ONCE = 10;
 /** More than a process may have in memory, so that each session has a spill file. */
 const OUTPUT_BYTES = 3_000_000;
@@ -55,7 +55,8 @@ async function openAndCut(server: TestServer, count: number): Promise<void> {
 /** Sessions from the first to the last moment. Returns the server's memory after it, in MB. */
 async function round(server: TestServer): Promise<number> {
   await openAndCut(server, ROUND);
-  await until("all sessions are over", () => childrenOf(server.pid).length === 0, 60_000);
+  const isOver = ({ children, spillFiles }: Footprint) => children === 0 && spillFiles === 0;
+  await until("all sessions are over", () => isOver(footprint(server)), 60_000);
   return memoryOf(server.pid);
 }
 

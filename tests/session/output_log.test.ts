@@ -7,10 +7,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { isFull, seeds } from "../faults/random.ts";
 import { tempDir } from "../harness/temp.ts";
-import { createOutputLog, type OutputLog } from "../../src/process/output_log.ts";
-import type { Retention } from "../../src/process/retention.ts";
+import { createOutputLog, type LogView, type OutputLog } from "../../src/process/output_log.ts";
+import { MAX_DETACHED_EVENTS, MAX_OBSERVER_EVENTS, type Retention } from "../../src/process/retention.ts";
 import type { OutputStream } from "../../src/process/trait.ts";
 
+/** How the made-up process ends. */
+const EXIT = { exitCode: 7, signal: undefined, timedOut: false, terminated: false, oomKilled: false };
 const RUNS = isFull ? 2_000 : 150;
 const [seed = 0] = seeds(1);
 const folder = tempDir();
@@ -102,6 +104,12 @@ function readNext(log: OutputLog, model: Model): boolean {
   return true;
 }
 
+function typesOf(log: LogView): string[] {
+  const types: string[] = [];
+  for (let event = log.next(0); event; event = log.next(event.seq)) types.push(event.type);
+  return types;
+}
+
 function emptyModel(): Model {
   return { appended: [], read: [], cursor: 0, appendedBytes: 0, exited: false, sawExit: false };
 }
@@ -121,7 +129,7 @@ function play(log: OutputLog, model: Model, actions: readonly Action[], check: (
       case "exit":
         if (model.exited) break;
         model.exited = true;
-        log.appendExited(7);
+        log.appendExited(EXIT);
         break;
       case "read":
         for (let count = 0; count < each.events && readNext(log, model); count++);
@@ -160,7 +168,7 @@ for (const spill of [true, false]) {
         assert.is(log.room(), undefined);
         log.dispose();
         assert.is(retention.shared.usedBytes, 0);
-        assert.is(log.next(0), undefined);
+        assert.equal(typesOf(log.observed), model.exited ? ["exited", "closed"] : ["closed"]);
         if (retention.spillFolder !== undefined) assert.equal(readdirSync(retention.spillFolder), []);
       }),
       { numRuns: RUNS, seed },
@@ -248,12 +256,12 @@ test("drop-oldest drops only the oldest, and firstSeq tells", () => {
         } else if (each.do === "attach") log.setAttached(each.attached);
         else if (each.do === "exit" && !model.exited) {
           model.exited = true;
-          log.appendExited(7);
+          log.appendExited(EXIT);
         }
         dropped ||= log.firstSeq > 1;
         assert.ok(log.undeliveredBytes <= 3.5 * maxBytes);
       }
-      if (model.exited) assert.ok(log.exitSeq !== undefined && log.exitCode === 7);
+      if (model.exited) assert.ok(log.exitSeq !== undefined && log.exit === EXIT);
       model.cursor = log.firstSeq - 1;
       while (readNext(log, model));
       assert.is(model.cursor, log.lastSeq);
@@ -291,6 +299,65 @@ test("an event that somebody has seen does not change any more", () => {
   log.append("stderr", Buffer.from("d"));
   assert.is(log.lastSeq, 3);
   log.dispose();
+});
+
+test("who observes every single byte brings the process no nearer to its limits", () => {
+  const [log, unobserved] = [
+    createOutputLog(retentionOf({ spill: true })),
+    createOutputLog(retentionOf({ spill: true })),
+  ];
+  const pieces: string[] = [];
+  const expected: string[] = [];
+  let cursor = 0;
+  const observe = () => {
+    for (let event = log.observed.next(cursor); event; event = log.observed.next(cursor)) {
+      assert.is(event.seq, cursor + 1);
+      cursor = event.seq;
+      if (event.type === "output") pieces.push(Buffer.from(event.bytes).toString());
+    }
+    assert.is(log.observed.lastSeq, cursor);
+  };
+  const stop = log.observed.subscribe(observe);
+  for (const one of [log, unobserved]) one.setAttached(false);
+  // Without an observer five bytes become one event.
+  for (let count = 0; !unobserved.room(); count++) {
+    assert.is(log.room(), undefined, `${count} bytes`);
+    const text = String(count % 10);
+    for (const one of [log, unobserved]) {
+      one.append(count % 10 < 5 ? "stdout" : "stderr", Buffer.from(text));
+    }
+    expected.push(text);
+    if (count < 1_000) assert.is(pieces.length, expected.length, "at once");
+  }
+  assert.is(unobserved.lastSeq, MAX_DETACHED_EVENTS);
+  assert.ok(log.lastSeq > MAX_DETACHED_EVENTS + 0.9 * MAX_OBSERVER_EVENTS, `${log.lastSeq} events`);
+  assert.ok(log.lastSeq <= MAX_DETACHED_EVENTS + MAX_OBSERVER_EVENTS, `${log.lastSeq} events`);
+  assert.is(log.deliveredSeq, 0);
+  log.deliver(log.lastSeq);
+  assert.is(log.room(), undefined);
+  log.append("stdout", Buffer.from("!"));
+  log.appendExited(EXIT);
+  log.appendClosed();
+  assert.is(pieces.join(""), `${expected.join("")}!`);
+  assert.is(cursor, log.lastSeq);
+  stop();
+  for (const one of [log, unobserved]) one.dispose();
+});
+
+test("who observes is told of an exit that is no longer retained", () => {
+  const log = createOutputLog(retentionOf({ spill: false }));
+  log.appendExited(EXIT);
+  for (let count = 0; count < 40; count++) {
+    log.append("stdout", piece(64 * 1024));
+    log.deliver(log.lastSeq);
+  }
+  log.appendClosed();
+  assert.ok(log.firstSeq > 1);
+  assert.is(log.next(0)?.type, "output");
+  assert.equal(log.observed.next(0), { type: "exited", seq: 1, ...EXIT });
+  assert.is(log.observed.next(1)?.seq, log.firstSeq);
+  log.dispose();
+  assert.equal(typesOf(log.observed), ["exited", "closed"]);
 });
 
 test.run();

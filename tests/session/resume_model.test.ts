@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { LocalProcess } from "../../src/process/local.ts";
+import { createFamily } from "../../src/process/family.ts";
+import type { LocalProcess } from "../../src/process/local_process.ts";
 import { createOutputLog } from "../../src/process/output_log.ts";
 import { defaultRetention } from "../../src/process/retention.ts";
 import { createSessionRegistry } from "../../src/session/registry.ts";
@@ -50,15 +51,19 @@ function silentProcess(): LocalProcess {
     firstSeq: 1,
     takesInput: false,
     argv: ["x"],
+    cwd: "/",
+    tty: false,
+    family: createFamily(),
     pid: undefined,
     startedAtMs: 0,
     starting: false,
     ended: Promise.resolve(),
     write: nothing,
     closeStdin: nothing,
-    interrupt: () => Promise.resolve(),
-    terminate: () => Promise.resolve(false),
-    dispose: () => {},
+    signal: () => Promise.resolve(),
+    resize: () => Promise.resolve(),
+    terminate: () => Promise.resolve({ wasRunning: false, survivors: [] }),
+    abandon: () => {},
   };
 }
 

@@ -274,7 +274,7 @@ test("params of the wrong type", async () => {
   assert.equal(await refused("process/read", { processId: "p", afterSeq: -1 }), [-32602, "invalid number"]);
   assert.equal(await refused("process/signal", { processId: "p", signal: "kill" }), [
     -32602,
-    "unknown variant `kill`, expected `interrupt`",
+    "unknown variant `kill`, expected `interrupt` or the name of a POSIX signal",
   ]);
 });
 

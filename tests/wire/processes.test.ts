@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { childrenOf, groupMembers, until } from "../harness/proc.ts";
+import { childrenOf, groupMembers, isRunning, until } from "../harness/proc.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
@@ -211,10 +211,38 @@ test("the exit is told at once, the end when the last child lets go of the pipes
   assert.equal(exited["params"], { processId: "p", seq: 2, exitCode: 5, sandboxDenied: false });
   const answer = await client.call("process/read", { processId: "p" });
   assert.equal([textsOf(answer), answer["exited"], answer["closed"]], [["early\n"], true, false]);
-  assert.equal(await client.call("process/terminate", { processId: "p" }), { running: false });
   await writeFile(gate, "go\n");
   const { stdout, seqs } = await client.collect("p");
   assert.equal([stdout, seqs], ["early\nlate\n", [1, 2, 3, 4]]);
+});
+
+test("what a leader left behind is terminated until the end, then only on request", async () => {
+  const left = (id: string, redirect: string) =>
+    client.startProcess(id, sh(`sleep 1000 ${redirect} & echo $!`));
+  const job = async (id: string) => {
+    const printed = await client.waitFor((message) =>
+      message.method === "process/output" && isAbout(id)(message)
+    );
+    return Number(Buffer.from(String(isObject(printed["params"]) && printed["params"]["chunk"]), "base64"));
+  };
+  await left("open", "");
+  const open = await job("open");
+  await client.waitFor((message) => message.method === "process/exited" && isAbout("open")(message));
+  assert.ok(isRunning(open));
+  assert.equal(await client.call("process/terminate", { processId: "open" }), { running: false });
+  await client.collect("open");
+  await until("the job has ended", () => !isRunning(open));
+
+  await left("closed", "> /dev/null 2>&1");
+  const closed = await job("closed");
+  await client.collect("closed");
+  // What the reference's client sends after every end: it must not end a server that a command has started.
+  assert.equal(await client.call("process/terminate", { processId: "closed" }), { running: false });
+  await client.call("process/list", {});
+  assert.ok(isRunning(closed));
+  const ended = await client.call("process/terminate", { processId: "closed", graceMs: 0 });
+  assert.equal(ended, { running: false, survivors: [] });
+  assert.not(isRunning(closed));
 });
 
 test("a process outlives its connection, and what it printed can be read", async () => {

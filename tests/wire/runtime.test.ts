@@ -5,6 +5,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Environment } from "../../src/environment.ts";
+import { exited } from "../harness/exits.ts";
 import { childrenOf, groupMembers, memoryOf, openFiles, until } from "../harness/proc.ts";
 import { lineReader, readText } from "../harness/read_process.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -77,7 +78,7 @@ compiledTest(
       let size = 0;
       for await (const bytes of started.stdout) size += bytes.length;
       assert.is(size, GIB);
-      assert.equal(await started.wait(), { exitCode: 0 });
+      assert.equal(await started.wait(), exited(0));
       const peak = memoryOf(server.pid, "VmHWM");
       assert.ok(peak < MAX_MIB, `${Math.round(peak)} MiB`);
     }),

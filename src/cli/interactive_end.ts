@@ -1,0 +1,39 @@
+/** What a terminal session says and exits with at its end. */
+import type { Environment } from "../environment.ts";
+import type { Process } from "../process/trait.ts";
+import { complain, ExitCode, exitCodeOf } from "./exit.ts";
+import type { InteractiveEnd } from "./interactive.ts";
+import { type Options, serverUrl } from "./options.ts";
+import { shellCommand } from "./printable.ts";
+
+/** The exit code of a terminal session; says how to come back to a process that may go on. */
+export function interactiveCode(
+  end: InteractiveEnd,
+  environment: Environment,
+  { id }: Process,
+  options: Options,
+): number {
+  switch (end.kind) {
+    case "exited":
+      return exitCodeOf(end.exit);
+    case "detached":
+      complain(`detached; process ${id} of session ${environment.sessionId} goes on.`);
+      complain(`attach again: ${wayBack(environment, id, options)}`);
+      return 0;
+    case "abandoned":
+      complain("left without an answer; the process may still run");
+      if (environment.sessionId !== undefined) complain(`look: ${wayBack(environment, id, options)}`);
+      return ExitCode.runFailed;
+    case "unread":
+      return ExitCode.brokenPipe;
+  }
+}
+
+function wayBack(environment: Environment, process: string, options: Options): string {
+  return shellCommand([
+    ...["exec-server", "attach"],
+    ...["--url", serverUrl(options) ?? ""],
+    ...["--session", environment.sessionId ?? ""],
+    ...["--process", process],
+  ]);
+}

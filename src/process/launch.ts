@@ -1,0 +1,106 @@
+/** From a start to a running child: program, environment, limits, and pipes or a terminal. */
+import process from "node:process";
+import { ExecServerError, hasCode, unsupported } from "../protocol/error.ts";
+import { DEFAULT_TERMINAL_COLS, DEFAULT_TERMINAL_ROWS } from "../protocol/limits.ts";
+import type { ByteSink, ByteSource, ChildExit } from "../runtime/child.ts";
+import { spawnChild } from "../runtime/spawn.ts";
+import { spawnTerminal } from "../runtime/terminal.ts";
+import { childEnvironment } from "./env_policy.ts";
+import { cgroupInUse } from "./family_look.ts";
+import { findProgram, requireDirectory } from "./find_program.ts";
+import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
+import type { LocalStart } from "./local.ts";
+import type { OutputStream, TerminalSize } from "./trait.ts";
+
+/** A child that runs, whatever its input and output are. */
+export interface Launched {
+  readonly pid: number;
+  readonly input: ByteSink | null;
+  readonly outputs: readonly { readonly stream: OutputStream; readonly source: ByteSource }[];
+  /** Resolves when the child has been reaped. */
+  readonly exited: Promise<ChildExit>;
+  /** Absent without a terminal. */
+  readonly resize?: (size: TerminalSize) => void;
+  /** To be called when all of it has ended. */
+  readonly release?: () => void;
+}
+
+/** What execvp(3) runs scripts without an interpreter line with. */
+const SHELL = "/bin/sh";
+/** What our terminals understand: nothing, they pass bytes; it is what terminals of people are today. */
+const DEFAULT_TERM = "xterm-256color";
+
+/** What is executed. */
+interface Command {
+  readonly file: string;
+  readonly argv: readonly string[];
+}
+
+/**
+ * Starts a child.
+ * @param marks variables that every descendant is known by
+ * @throws ExecServerError as {@link Processes.start} says
+ */
+export async function launch(
+  options: LocalStart,
+  marks: Readonly<Record<string, string>>,
+): Promise<Launched> {
+  requireDirectory(options.cwd);
+  const env = { ...childEnvironment(options.envPolicy, process.env, options.env), ...marks };
+  if (options.tty) env["TERM"] ??= DEFAULT_TERM;
+  const file = findProgram(options.argv[0] ?? "", options.cwd, env);
+  const [first = file, ...rest] = options.argv;
+  const limits = options.limits ?? {};
+  // The only limit that a cgroup counts better: root has no RLIMIT_NPROC, and others share one among all they run.
+  const leaf = limits.processes === undefined
+    ? undefined
+    : cgroupInUse()?.limited({ processes: limits.processes });
+  const start = async (command: Command): Promise<Launched> => {
+    const limited = limitedCommand(limits, command, { env, cgroupProcsFile: leaf?.procsFile });
+    const launched = await (options.tty ? inTerminal(options, limited) : withPipes(options, limited));
+    return leaf ? { ...launched, release: () => leaf.remove() } : launched;
+  };
+  try {
+    return await start({ file, argv: [options.arg0 ?? first, ...rest] });
+  } catch (error) {
+    // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
+    if (!hasCode(error) || error.code !== "ENOEXEC") {
+      leaf?.remove();
+      throw error;
+    }
+    return await start({ file: SHELL, argv: [SHELL, file, ...rest] });
+  }
+}
+
+async function withPipes(
+  options: LocalStart,
+  command: LimitedCommand,
+): Promise<Launched> {
+  const child = await spawnChild({ ...command, cwd: options.cwd, stdin: options.pipeStdin });
+  return {
+    pid: child.pid,
+    input: child.stdin,
+    outputs: [{ stream: "stdout", source: child.stdout }, { stream: "stderr", source: child.stderr }],
+    exited: child.exited,
+  };
+}
+
+async function inTerminal(
+  options: LocalStart,
+  command: LimitedCommand,
+): Promise<Launched> {
+  const size = options.size ?? { rows: DEFAULT_TERMINAL_ROWS, cols: DEFAULT_TERMINAL_COLS };
+  const child = await spawnTerminal({ ...command, cwd: options.cwd, size }).catch((error: unknown) => {
+    if (!(error instanceof ExecServerError) && hasCode(error) && error.code === "UNSUPPORTED") {
+      throw unsupported(`no terminal can be had here: ${error.message}`);
+    }
+    throw error;
+  });
+  return {
+    pid: child.pid,
+    input: child.input,
+    outputs: [{ stream: "pty", source: child.output }],
+    exited: child.exited,
+    resize: (to) => child.resize(to),
+  };
+}

@@ -1,0 +1,195 @@
+/** One process of this machine, from its start to the last byte. */
+import { invalidRequest } from "../protocol/error.ts";
+import { MAX_OUTPUT_CHUNK_BYTES } from "../protocol/limits.ts";
+import { clip } from "../protocol/quote.ts";
+import type { ByteSource } from "../runtime/child.ts";
+import { deferred } from "../runtime/deferred.ts";
+import type { ProcessControl, WriteStatus } from "./control.ts";
+import { exitStatus } from "./exit_status.ts";
+import { createFamily, endFamilies, type Family } from "./family.ts";
+import { launch, type Launched } from "./launch.ts";
+import type { LocalStart } from "./local.ts";
+import { readOomKills } from "./oom.ts";
+import { createOutputLog } from "./output_log.ts";
+import { foregroundGroup, signalGroup } from "./process_group.ts";
+import type { Retention } from "./retention.ts";
+import { settled } from "./settled.ts";
+import { createStdinQueue } from "./stdin_queue.ts";
+import type { OutputStream, SignalName } from "./trait.ts";
+
+/** A process of this machine. */
+export interface LocalProcess extends ProcessControl {
+  readonly argv: readonly string[];
+  /** Native path. */
+  readonly cwd: string;
+  readonly tty: boolean;
+  /** Undefined until it runs. */
+  readonly pid: number | undefined;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+  /** True until the start is done. */
+  readonly starting: boolean;
+  /** It and all that came of it. */
+  readonly family: Family;
+  /** Resolves after `closed`. */
+  readonly ended: Promise<void>;
+  /** It is being ended with its session: killed, or only told so. */
+  abandon(atOnce: boolean): void;
+}
+
+/** Signals that a terminal's keyboard sends to the foreground job (termios(3), ISIG). */
+const KEYBOARD_SIGNALS: ReadonlySet<SignalName> = new Set(["SIGINT", "SIGQUIT", "SIGTSTP"]);
+
+/**
+ * Starts one; `running` rejects when it cannot be started.
+ * @param families where its family is from the time it runs until nothing is left of it
+ */
+export function createLocalProcess(
+  options: LocalStart,
+  retention: Retention,
+  families: Set<Family>,
+): { process: LocalProcess; running: Promise<void> } {
+  const log = createOutputLog(retention);
+  const family = createFamily(families);
+  const startedAtMs = Date.now();
+  const oomKillsBefore = readOomKills();
+  let state: "starting" | "running" | "exited" = "starting";
+  let cancelled = false;
+  let terminated = false;
+  let timedOut = false;
+  let launched: Launched | undefined;
+  let stdin: ReturnType<typeof createStdinQueue> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const killed = deferred<void>();
+  const ended = deferred<void>();
+
+  const begin = async () => {
+    const child = await launch(options, family.environment);
+    launched = child;
+    family.begin(child.pid);
+    if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
+    if (cancelled) signalGroup(child.pid, "SIGKILL");
+    state = "running";
+    watch(child).then(() => ended.resolve(), ended.reject);
+    if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);
+    if (typeof options.timeoutMs === "number") timer = setTimeout(timeout, options.timeoutMs);
+  };
+
+  const watch = async (child: Launched) => {
+    const sources = child.outputs.map(({ source }) => source);
+    const pumps = Promise.all(child.outputs.map(({ source, stream }) => pump(source, stream)));
+    const exit = await child.exited;
+    state = "exited";
+    family.leaderEnded();
+    stdin?.destroy();
+    const ending = { timedOut, terminated, oomKilled: exit.signal === 9 && wasOomKill() };
+    await Promise.race([pumps, settled(sources, log, killed.promise)]);
+    log.appendExited(exitStatus(exit, ending));
+    // A killed process is over even when a descendant that cannot be killed still holds the pipes.
+    await Promise.race([pumps, killed.promise]);
+    for (const source of sources) source.close();
+    await pumps;
+    clearTimeout(timer);
+    child.release?.();
+    log.appendClosed();
+  };
+
+  const pump = async (source: ByteSource, stream: OutputStream) => {
+    for (;;) {
+      const bytes = await source.read();
+      if (bytes === null) return;
+      for (let from = 0; from < bytes.length; from += MAX_OUTPUT_CHUNK_BYTES) {
+        log.append(stream, bytes.subarray(from, from + MAX_OUTPUT_CHUNK_BYTES));
+      }
+      const room = log.room();
+      if (room) await Promise.race([room, killed.promise]);
+    }
+  };
+
+  const wasOomKill = () => {
+    if (terminated || timedOut || cancelled || oomKillsBefore === undefined) return false;
+    return (readOomKills() ?? 0) > oomKillsBefore;
+  };
+
+  const timeout = () => {
+    timedOut ||= state === "running";
+    void end(options.timeoutGraceMs ?? 0);
+  };
+
+  const kill = () => {
+    if (launched && state === "running") signalGroup(launched.pid, "SIGKILL");
+    killed.resolve();
+  };
+
+  /** Shells in a terminal ignore SIGTERM; what they get when a terminal goes is this. */
+  const hangUp = () => {
+    if (launched && options.tty && state === "running") signalGroup(launched.pid, "SIGHUP");
+  };
+
+  const end = (graceMs: number) => {
+    if (graceMs === 0) kill();
+    else hangUp();
+    return endFamilies([family], { graceMs, beforeKill: kill });
+  };
+
+  const self: LocalProcess = {
+    id: options.id,
+    firstSeq: 1,
+    takesInput: options.pipeStdin || options.tty,
+    argv: options.argv,
+    cwd: options.cwd,
+    tty: options.tty,
+    startedAtMs,
+    family,
+    get pid() {
+      return launched?.pid;
+    },
+    log,
+    get starting() {
+      return state === "starting";
+    },
+    ended: ended.promise,
+    async write(bytes, writeId): Promise<WriteStatus> {
+      if (state === "starting") return "starting";
+      return await (stdin?.write(bytes, writeId) ?? "stdinClosed");
+    },
+    closeStdin(): Promise<WriteStatus> {
+      if (state === "starting") return Promise.resolve("starting");
+      return Promise.resolve(stdin?.end() ?? "stdinClosed");
+    },
+    signal(name) {
+      const signal = name === "interrupt" ? "SIGINT" : name;
+      if (launched && state === "running") {
+        const ofKeyboard = options.tty && KEYBOARD_SIGNALS.has(signal);
+        signalGroup((ofKeyboard && foregroundGroup(launched.pid)) || launched.pid, signal);
+      }
+      return Promise.resolve();
+    },
+    resize(size) {
+      if (!options.tty) return Promise.reject(invalidRequest(`process ${clip(options.id)} has no terminal`));
+      launched?.resize?.(size);
+      return Promise.resolve();
+    },
+    async terminate({ graceMs = 0 } = {}) {
+      const wasRunning = state !== "exited";
+      if (state === "starting") {
+        cancelled = true;
+        return { wasRunning, survivors: [] };
+      }
+      terminated ||= wasRunning;
+      return { wasRunning, survivors: await end(graceMs) };
+    },
+    abandon(atOnce) {
+      cancelled = true;
+      terminated ||= state === "running";
+      if (log.closed) return;
+      if (atOnce) kill();
+      else hangUp();
+    },
+  };
+  const running = begin();
+  running.catch(() => {
+    if (state === "starting") ended.resolve();
+  });
+  return { process: self, running };
+}

@@ -1,0 +1,56 @@
+/** A child process with a terminal of its own: what every runtime's way to one is reduced to. */
+import type { ByteSink, ByteSource, ChildExit } from "./child.ts";
+import { runtime } from "./detect.ts";
+
+/** The size of a terminal, in characters. */
+export interface TerminalSize {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** What to run. Everything is resolved: an absolute program, an existing directory, the exact environment. */
+export interface TerminalOptions {
+  /** Absolute path of the program. */
+  readonly file: string;
+  /** argv[0] as the child sees it, then the arguments. */
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly size: TerminalSize;
+}
+
+/** A running child with a controlling terminal. It leads its own session and process group. */
+export interface TerminalChild {
+  readonly pid: number;
+  /**
+   * The keyboard. A terminal has no end-of-file of its own: whoever wants one writes the EOF character, and
+   * `close()` only stops writing. A write rejects with EPIPE once the terminal is gone.
+   */
+  readonly input: ByteSink;
+  /**
+   * What is on the screen, as bytes. Ends when the child has been reaped and nobody else has the terminal open.
+   * `close()` before that takes the terminal away: the kernel sends SIGHUP to the child.
+   */
+  readonly output: ByteSource;
+  /** Resolves when the child has been reaped. Output may still follow. */
+  readonly exited: Promise<ChildExit>;
+  /** Changes the size; the foreground process group gets SIGWINCH. Does nothing once the terminal is gone. */
+  resize(size: TerminalSize): void;
+}
+
+// Loaded on demand: each runtime loads only its own way to a terminal.
+const load: () => Promise<(options: TerminalOptions) => TerminalChild> = runtime === "bun"
+  ? async () => (await import("./terminal_bun.ts")).spawnTerminalBun
+  : async () => (await import("./terminal_node.ts")).spawnTerminalNode;
+
+let implementation: ((options: TerminalOptions) => TerminalChild) | undefined;
+
+/**
+ * Starts a child on a new terminal, in a session and process group of its own.
+ * @throws an error with a POSIX `code` (`ENOENT`, `EACCES`, `ENOEXEC`, `E2BIG`, `EMFILE`, `EAGAIN` …), or with the
+ * code `UNSUPPORTED` where no terminal can be had
+ */
+export async function spawnTerminal(options: TerminalOptions): Promise<TerminalChild> {
+  implementation ??= await load();
+  return implementation(options);
+}
