@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { startServer, type TestServer } from "../../tests/harness/server.ts";
 import type { WireClient } from "../../tests/harness/wire_client.ts";
 import { compile } from "../compile.ts";
+import { keyToEcho } from "./terminal.ts";
 
 const ROUNDS = 8;
 const { values } = parseArgs({ options: { codex: { type: "string" } } });
@@ -20,7 +21,7 @@ interface Workload {
   readonly name: string;
   readonly unit: "ms" | "/s";
   /** One figure of one round. */
-  measure(client: WireClient): Promise<number>;
+  measure(client: WireClient, server: TestServer): Promise<number>;
 }
 
 let started = 0;
@@ -54,6 +55,11 @@ const WORKLOADS: Workload[] = [
       }
       return median(times);
     },
+  },
+  {
+    name: "terminal, key to echo",
+    unit: "ms",
+    measure: (_client, server) => keyToEcho(server.url),
   },
   {
     name: "request round trip (environment/status)",
@@ -98,7 +104,9 @@ try {
   for (const { name, unit, measure } of WORKLOADS) {
     const figures: number[][] = subjects.map(() => []);
     for (let round = 0; round < ROUNDS; round++) {
-      for (const [index, { client }] of subjects.entries()) figures[index]?.push(await measure(client));
+      for (const [index, { client, server }] of subjects.entries()) {
+        figures[index]?.push(await measure(client, server));
+      }
     }
     const [ours = NaN, theirs = NaN] = figures.map(median);
     const ratio = unit === "ms" ? theirs / ours : ours / theirs;

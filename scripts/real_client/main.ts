@@ -19,6 +19,7 @@ import { patches } from "./patches.ts";
 import { startProxy } from "./proxy.ts";
 import { recovery } from "./recovery.ts";
 import { refusals } from "./refusals.ts";
+import { terminals } from "./terminals.ts";
 import type { Scenario } from "./scenario.ts";
 import { tailOf } from "./wire_message.ts";
 
@@ -29,7 +30,7 @@ const { values, positionals } = parseArgs({
   options: { codex: { type: "string" } },
   allowPositionals: true,
 });
-const chosen = [...commands, ...patches, ...recovery, ...refusals].filter(({ name }) =>
+const chosen = [...commands, ...patches, ...recovery, ...refusals, ...terminals].filter(({ name }) =>
   positionals.length === 0 || positionals.some((part) => name.includes(part))
 );
 

@@ -8,6 +8,9 @@ export type ToolCall =
   | { readonly tool: "exec_command" | "write_stdin"; readonly arguments: Record<string, unknown> }
   | { readonly tool: "apply_patch"; readonly patch: string };
 
+/** As `session_id`: the newest that the client has told. */
+export const LAST_SESSION = "last";
+
 /** A running model. */
 export interface Model {
   /** `http://127.0.0.1:PORT/v1`. */
@@ -31,7 +34,7 @@ export async function startModel(calls: readonly ToolCall[]): Promise<Model> {
   const respond = (body: string, response: ServerResponse) => {
     outputs = outputsOf(v.parse(Request, JSON.parse(body)).input);
     const call = calls[outputs.length];
-    const item = call ? callItem(call, outputs.length) : FAREWELL;
+    const item = call ? callItem(call, outputs) : FAREWELL;
     const id = `response-${outputs.length}`;
     response.writeHead(200, { "content-type": "text/event-stream" });
     for (
@@ -75,11 +78,18 @@ const FAREWELL = {
   content: [{ type: "output_text", text: "done" }],
 };
 
-function callItem(call: ToolCall, index: number) {
-  const common = { call_id: `call-${index}`, name: call.tool };
+function callItem(call: ToolCall, outputs: readonly string[]) {
+  const common = { call_id: `call-${outputs.length}`, name: call.tool };
   return call.tool === "apply_patch"
     ? { ...common, type: "custom_tool_call", input: call.patch }
-    : { ...common, type: "function_call", arguments: JSON.stringify(call.arguments) };
+    : { ...common, type: "function_call", arguments: JSON.stringify(withSession(call.arguments, outputs)) };
+}
+
+/** The client chooses the number of a session that still runs, and tells it. */
+function withSession(args: Record<string, unknown>, outputs: readonly string[]): Record<string, unknown> {
+  if (args["session_id"] !== LAST_SESSION) return args;
+  const told = outputs.findLast((output) => /session ID \d+/i.test(output));
+  return { ...args, session_id: Number(/session ID (\d+)/i.exec(told ?? "")?.[1]) };
 }
 
 function outputsOf(input: readonly unknown[]): string[] {

@@ -3,22 +3,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { command, expect, outputAt, type Scenario } from "./scenario.ts";
 
-const terminal: Scenario = {
-  name: "a terminal is refused",
-  calls: [
-    command("cat", { tty: true, yield_time_ms: 1_000 }),
-    { tool: "write_stdin", arguments: { session_id: 1000, chars: "hello\n", yield_time_ms: 1_000 } },
-    command("echo still here"),
-  ],
-  check(evidence) {
-    const [start, write, next] = [0, 1, 2].map((i) => outputAt(evidence, i));
-    expect(/this server has no terminals/.test(start ?? ""), "the server's reason", start);
-    expect(/1000/.test(write ?? ""), "the session not to exist", write);
-    expect(/^still here$/m.test(next ?? ""), "the next command to run", next);
-    return JSON.stringify(start);
-  },
-};
-
 const pipes: Scenario = {
   name: "input without a terminal",
   calls: [command("cat; echo end of input $?"), command("sleep 1; exit 4", { yield_time_ms: 250 })],
@@ -48,4 +32,4 @@ const sandbox: Scenario = {
 };
 
 /** The scenarios. */
-export const refusals: readonly Scenario[] = [terminal, pipes, sandbox];
+export const refusals: readonly Scenario[] = [pipes, sandbox];
