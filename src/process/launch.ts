@@ -6,7 +6,7 @@ import type { ByteSink, ByteSource, ChildExit } from "../runtime/child.ts";
 import { spawnChild } from "../runtime/spawn.ts";
 import { spawnTerminal } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
-import { cgroupInUse } from "./family_look.ts";
+import { cgroupInUse, mayStart } from "./family_look.ts";
 import { findProgram, requireDirectory } from "./find_program.ts";
 import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
 import type { LocalStart } from "./local.ts";
@@ -50,6 +50,7 @@ export async function launch(
   if (options.tty) env["TERM"] ??= DEFAULT_TERM;
   const file = findProgram(options.argv[0] ?? "", options.cwd, env);
   const [first = file, ...rest] = options.argv;
+  await mayStart();
   const limits = options.limits ?? {};
   // The only limit that a cgroup counts better: root has no RLIMIT_NPROC, and others share one among all they run.
   const leaf = limits.processes === undefined

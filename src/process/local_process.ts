@@ -68,7 +68,7 @@ export function createLocalProcess(
     launched = child;
     family.begin(child.pid);
     if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
-    if (cancelled) signalGroup(child.pid, "SIGKILL");
+    if (cancelled) void endFamilies([family]);
     state = "running";
     watch(child).then(() => ended.resolve(), ended.reject);
     if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);

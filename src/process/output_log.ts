@@ -110,6 +110,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   let attached = true;
   let exit: ExitStatus | undefined;
   let exitSeq: number | undefined;
+  let exitWasDropped = false; // before anybody received it
   let closed = false;
   let failure: ExecServerError | undefined;
   let waiting: Deferred<void> | undefined;
@@ -146,7 +147,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       if (!oldest) break;
       const wanted = retainedBytes > MEMORY_BYTES || entries.length - head > MAX_ATTACHED_EVENTS;
       if (
-        !(oldest.seq <= deliveredSeq ? wanted : retention.dropOldest && full() && oldest.type === "output")
+        !(oldest.seq <= deliveredSeq ? wanted : retention.dropOldest && full() && oldest.type !== "closed")
       ) break;
       drop(oldest);
     }
@@ -166,6 +167,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       if (oldest.seq > deliveredSeq) undeliveredBytes -= oldest.stored.length;
       oldest.stored.release();
     }
+    exitWasDropped ||= oldest.type === "exited" && oldest.seq > deliveredSeq;
     deliveredSeq = Math.max(deliveredSeq, oldest.seq);
     head++;
   };
@@ -211,6 +213,12 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     return type === "exited" && exit ? { type: "exited", seq, ...exit } : { type: "closed", seq };
   };
 
+  /** The exit, when it lies between a number and the next entry: how it ended is known even if the entry is gone. */
+  const exitBetween = (afterSeq: number, entry: Entry | undefined): ProcessEvent | undefined =>
+    exit && exitSeq !== undefined && afterSeq < exitSeq && exitSeq < (entry?.seq ?? Infinity)
+      ? { type: "exited", seq: exitSeq, ...exit }
+      : undefined;
+
   /** True while the newest event may still be added to. */
   const growing = () => lastSeq > Math.max(seenSeq, observedSeq) && entries.at(-1)?.stored !== undefined;
   /** Observers wait for the next event: another small one made by them would be too many. */
@@ -239,9 +247,8 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     },
     next(afterSeq) {
       const entry = entries[indexAfter(afterSeq)];
-      if (exit && exitSeq !== undefined && afterSeq < exitSeq && exitSeq < (entry?.seq ?? Infinity)) {
-        return { type: "exited", seq: exitSeq, ...exit };
-      }
+      const droppedExit = exitBetween(afterSeq, entry);
+      if (droppedExit) return droppedExit;
       if (!entry || entry.seq === lastSeq && withheld()) return undefined;
       observedSeq = Math.max(observedSeq, entry.seq);
       return eventOf(entry);
@@ -314,6 +321,8 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     },
     next(afterSeq) {
       const entry = entries[indexAfter(afterSeq)];
+      const droppedExit = exitWasDropped ? exitBetween(afterSeq, entry) : undefined;
+      if (droppedExit) return droppedExit;
       if (!entry) return undefined;
       seenSeq = Math.max(seenSeq, entry.seq);
       return eventOf(entry);

@@ -30,17 +30,21 @@ export async function takeCustody(log: Log): Promise<Custody> {
   const cgroup = enterOwnCgroup();
   useCgroup(cgroup);
   enableGuard({ cgroup });
-  log("info", "custody of processes", { subreaper: isSubreaper, cgroup: cgroup?.path ?? "none" });
+  // The kernel may refuse in the end, and takes its time: nothing but the first start waits for it.
+  void Promise.resolve(cgroup?.entered).then((isIn) => {
+    const folder = isIn ? cgroup?.path : undefined;
+    log("info", "custody of processes", { subreaper: isSubreaper, cgroup: folder ?? "none" });
+  });
   if (process.pid === 1) {
     // The init of a container: nobody else could tell the programs in it.
-    for (const signal of FORWARDED) process.on(signal, () => signalEverything(signal));
+    for (const signal of FORWARDED) process.on(signal, () => void signalEverything(signal));
   }
   return {
     async release() {
       const survivors = await endEverything();
       if (survivors.length > 0) log("warn", "could not be killed", { pids: survivors.join(" ") });
       await endGuard();
-      cgroup?.leave();
+      await cgroup?.leave();
     },
     abandon: () => void endEverything(),
   };

@@ -108,7 +108,7 @@ test("each of two families is ended alone", async () => {
 
 test("a grace ends with the last member, long before it is over", async () => {
   const script =
-    "trap 'exit 0' TERM; setsid sleep 999 & echo $!; kill -STOP $!; while :; do sleep 0.01; done";
+    "trap 'exit 0' TERM; setsid sleep 999 & sleep 0.2; kill -STOP $!; echo $!; while :; do sleep 0.01; done";
   const { family, pids, leader } = await grow(script, 1);
   const began = performance.now();
   let killed = false;

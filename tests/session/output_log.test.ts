@@ -276,6 +276,20 @@ test("drop-oldest drops only the oldest, and firstSeq tells", () => {
   );
 });
 
+test("drop-oldest goes on behind an exit that nobody has received, and still tells of it", () => {
+  const maxBytes = 1024 * 1024;
+  const log = createOutputLog(retentionOf({ maxBytes, dropOldest: true, spill: false }));
+  log.setAttached(false);
+  log.append("stdout", Buffer.alloc(1024));
+  log.appendExited(EXIT); // a background job goes on printing
+  for (let block = 0; block < 200; block++) log.append("stdout", Buffer.alloc(64 * 1024));
+  assert.ok(log.undeliveredBytes <= 3.5 * maxBytes, `${log.undeliveredBytes} bytes are kept`);
+  assert.is(log.room(), undefined);
+  assert.equal(log.next(0), { type: "exited", seq: 2, ...EXIT });
+  assert.ok((log.next(2)?.seq ?? 0) > 3, "output behind it was dropped");
+  log.dispose();
+});
+
 test("numbers that are lost elsewhere are skipped", () => {
   const log = createOutputLog(retentionOf({ spill: false }));
   log.appendEvent("stdout", Buffer.from("one"));
