@@ -10,7 +10,7 @@ import { followSize } from "./follow_size.ts";
 import { keysFor } from "./keys.ts";
 import { printable } from "./printable.ts";
 import { createScreenModes } from "./screen_modes.ts";
-import { onSignals, passOn, stopOurselves, terminateKindly } from "./signals.ts";
+import { endForGood, onSignals, passOn, stopOurselves } from "./signals.ts";
 import { onResize, rawTerminal, terminalSize } from "./terminal.ts";
 
 /** How a terminal session is to be. */
@@ -162,7 +162,7 @@ async function hangUp(started: Process): Promise<void> {
   once();
   // A shell that was just about to wait for keys notices the first one only at the next key (seen with bash 5.2).
   const again = setInterval(once, HANG_UP_AGAIN_MS);
-  await terminateKindly(started, HANG_UP_GRACE_MS).finally(() => clearInterval(again));
+  await endForGood(started, HANG_UP_GRACE_MS).finally(() => clearInterval(again));
 }
 
 async function write(data: Uint8Array | string): Promise<void> {

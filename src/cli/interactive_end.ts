@@ -22,7 +22,7 @@ export function interactiveCode(
       return 0;
     case "abandoned":
       complain("left without an answer; the process may still run");
-      if (environment.sessionId !== undefined) complain(`look: ${wayBack(environment, id, options)}`);
+      if (environment.sessionId !== undefined) complain(`attach again: ${wayBack(environment, id, options)}`);
       return ExitCode.runFailed;
     case "unread":
       return ExitCode.brokenPipe;

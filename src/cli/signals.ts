@@ -1,10 +1,13 @@
 /** Signals that we get, passed on to a process there. */
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Process, SignalName, Termination } from "../process/trait.ts";
 import { hasCode } from "../protocol/error.ts";
 
 /** What a command gets between SIGTERM and SIGKILL when we are asked to end. */
 const GRACE_MS = 2_000;
+/** The last output of a process that has ended is there by then. */
+const LAST_OUTPUT_MS = 500;
 /** How long a stop may take to arrive before we stop ourselves: the server may be out of reach. */
 const STOP_LIMIT_MS = 500;
 
@@ -18,13 +21,20 @@ export function onSignals(actions: Readonly<Partial<Record<NodeJS.Signals, () =>
 }
 
 /** SIGTERM, and SIGKILL for what is left of it after a grace; at once where the server knows no grace. */
-export async function terminateKindly(started: Process, graceMs = GRACE_MS): Promise<Termination> {
+async function terminateKindly(started: Process, graceMs: number): Promise<Termination> {
   try {
     return await started.terminate({ graceMs });
   } catch (error) {
     if (hasCode(error) && error.code === "UNSUPPORTED") return await started.terminate();
     throw error;
   }
+}
+
+/** Ends it with a grace, for good: what still holds its output open after that is not waited for. */
+export async function endForGood(started: Process, graceMs = GRACE_MS): Promise<void> {
+  await terminateKindly(started, graceMs);
+  await delay(LAST_OUTPUT_MS);
+  await started.terminate();
 }
 
 /** Sends a signal; nothing happens when the process is gone, or the server knows no signals. */
@@ -44,7 +54,7 @@ export function forwardSignals(started: Process): () => void {
   const end = () => {
     if (ending) return kill();
     ending = true;
-    terminateKindly(started).catch(() => {});
+    endForGood(started).catch(() => {});
   };
   return onSignals({
     SIGINT() {

@@ -17,8 +17,6 @@ export interface RawTerminal {
   resume(): void;
 }
 
-/** `stty` does one system call; it would hang only when we are in the background. */
-const STTY_LIMIT_MS = 2_000;
 /** True when a person types our input. */
 export function atTerminal(): boolean {
   return isatty(0);
@@ -89,14 +87,15 @@ export function rawTerminal(undo: () => string): RawTerminal {
   };
 }
 
-/** Runs stty(1) on our input; undefined when that fails, for example because the terminal is gone. */
+/**
+ * Runs stty(1) on our input; undefined when that fails, for example because the terminal is gone. Without a time limit:
+ * with one Deno starts it in a process group of its own, in the background, where it may not change the terminal.
+ */
 function stty(...args: string[]): string | undefined {
   try {
     return execFileSync("stty", args, {
       stdio: ["inherit", "pipe", "ignore"],
       encoding: "utf8",
-      timeout: STTY_LIMIT_MS,
-      killSignal: "SIGKILL",
     }).trim();
   } catch {
     return undefined;

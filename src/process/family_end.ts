@@ -4,6 +4,8 @@ import type { ProcStat } from "./proc_stat.ts";
 /** So long is tried to kill, in ms. What is left then hangs in the kernel, on a dead disk for example. */
 export const KILL_LIMIT_MS = 2_000;
 const GRACE_POLL_MS = 25;
+/** Between two looks that find nothing: execve(2) hides the mark of a process for a moment. */
+const CONFIRM_MS = 2;
 /** The pause after a round of kills grows from here: most processes are gone within a millisecond. */
 const FIRST_PAUSE_MS = 4;
 const LONGEST_PAUSE_MS = 25;
@@ -73,6 +75,9 @@ export async function endAll(
   let pauseMs = FIRST_PAUSE_MS;
   let stillRounds = 0;
   let emptyLooks = 0;
+  // A look reads one process after the other: a child may have been born after the list was read, and its parent have
+  // died before it was its turn. So where something lived, finding nothing counts only twice.
+  let isConfirmed = dying.length === 0;
   for (let round = 1;; round++) {
     await until(() => !dying.some(targets.exists), pauseMs);
     pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
@@ -96,8 +101,15 @@ export async function endAll(
       return survivors(found ? dying.map(({ pid }) => pid) : targets.groupsLeft());
     }
     const left = found ?? targets.groupsLeft();
-    if (left.length > 0) continue;
+    if (left.length > 0) {
+      isConfirmed = false;
+      continue;
+    }
     if (isSure || !found) return survivors();
+    if (!isConfirmed) {
+      isConfirmed = true;
+      continue;
+    }
     await new Promise((resolve) => setImmediate(resolve)); // a turn, in which the ends of orphans are told
     if (targets.turnover() === turnover || ++emptyLooks === MAX_EMPTY_LOOKS) return survivors();
   }
@@ -119,11 +131,15 @@ async function ask(targets: Targets, { send, look, graceMs }: Asking): Promise<b
   const others = left?.filter(({ group }) => !groups.has(group)) ?? [];
   send(others, "SIGTERM");
   send(others, "SIGCONT");
-  for (;;) {
-    if (left ? left.length === 0 : targets.groupsLeft().length === 0) return true;
+  for (let emptyLooks = 0;;) {
+    if (!left && targets.groupsLeft().length === 0) return true;
+    // Twice, as below.
+    emptyLooks = left?.length === 0 ? emptyLooks + 1 : 0;
+    if (emptyLooks === 2) return true;
     const rest = limit - performance.now();
     if (rest <= 0) return false;
     await until(() => left !== undefined && !left.some(targets.isRunning), Math.min(rest, GRACE_POLL_MS));
+    if (emptyLooks > 0) await new Promise((resolve) => setTimeout(resolve, CONFIRM_MS));
     if (left?.some(targets.isRunning)) continue;
     left = await look();
   }

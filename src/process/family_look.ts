@@ -113,7 +113,9 @@ function universeOf(processes: ReadonlyMap<number, ProcStat>): ReadonlySet<numbe
 function marksOf({ pid, startTime }: ProcStat): readonly number[] {
   const before = marks.get(pid);
   if (before?.startTime === startTime) return before.numbers;
-  const numbers = marksIn(readEnviron(pid));
-  marks.set(pid, { startTime, numbers });
+  const environ = readEnviron(pid);
+  const numbers = marksIn(environ);
+  // In the middle of execve(2) there is none for a moment.
+  if (environ !== "") marks.set(pid, { startTime, numbers });
   return numbers;
 }

@@ -139,9 +139,8 @@ for (const where of ["local", "remote"] as const) {
 
   it("~. ends the shell and all that came of it", () =>
     inShell(async (terminal) => {
-      await terminal.type("setsid sleep 1000 & echo pid=$!.\r");
+      await terminal.type("setsid sh -c 'echo pid=$$.; exec sleep 1000' &\r");
       const pid = Number(/pid=(\d+)\./.exec(await terminal.shows(/pid=\d+\./))?.[1]);
-      await terminal.shows(PROMPT);
       await terminal.type("\r~.");
       assert.is((await terminal.ended).code, 129);
       await until("nothing is left", () => !isRunning(pid));
