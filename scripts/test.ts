@@ -9,6 +9,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { runFile } from "../tests/harness/run_file.ts";
+import { installTestPrograms } from "./test_programs.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const deno = join(root, "scripts/deno/node_modules/.bin/deno");
@@ -30,6 +31,7 @@ const files = readdirSync("tests", { recursive: true, encoding: "utf8" }).map((n
   .filter((file) => file.endsWith(".test.ts"))
   .filter((file) => positionals.length === 0 || positionals.some((part) => file.includes(part)));
 
+if (positionals.length === 0) installTestPrograms();
 let passed = 0, failed = 0;
 for (const form of await forms()) {
   const chosen = files.filter((file) =>
