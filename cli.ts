@@ -42,6 +42,12 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
     "--spill-dir <dir>",
     "Where output goes that has no room in memory (default: the directory for temporary files)",
   )
+  .option(
+    "--sandbox-floor <what>",
+    "The most that any request may do, whatever it asks for: read-only, workspace-write or none (default: none)",
+  )
+  .option("--sandbox-root <dir>", "With workspace-write: what may be written to; may be repeated")
+  .option("--sandbox-network", "With a floor: sandboxes may have the network")
   .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")
@@ -119,6 +125,14 @@ sessionCommand("kill", "End a process of a session and all that came of it, or s
     .example("  exec-server kill --url $URL --session $SESSION --all --grace 5"))
   .action(command(async (options) => (await import("./src/cli/kill.ts")).kill(options)));
 
+cli.command(
+  "doctor",
+  "Show what sandboxes can be had on this machine, and why not; exit code 1 when none can",
+)
+  .option("--json", "Print JSON")
+  .example("  exec-server doctor")
+  .action(command(async (options) => (await import("./src/cli/doctor.ts")).doctor(options)));
+
 cli.command("info", "Show what is known of an environment")
   .option("--url <url>", URL_HELP)
   .option("--json", "Print JSON")
@@ -151,6 +165,11 @@ await main();
 async function main(): Promise<void> {
   try {
     const [runtime = "", program = "", ...args] = process.argv;
+    // Not for people, and not shown to them: the server starts it, inside a sandbox.
+    if (args[0] === "fs-helper") {
+      const { fsHelper } = await import("./src/cli/fs_helper.ts");
+      process.exit(await fsHelper(args.slice(1)));
+    }
     const declared = [cli.globalCommand, ...cli.commands].flatMap((one) => one.options);
     cli.parse([runtime, program, ...plainArguments(args, declared)], { run: false });
     if (cli.options["help"] || cli.options["version"]) return;

@@ -48,7 +48,7 @@ export interface CodexRun {
   readonly serverUrl: string;
   /** The working folder, on both sides. */
   readonly workspace: string;
-  /** Ask for no sandbox; else the client's default (read-only) holds. */
+  /** Ask for no sandbox; else the client's `workspace-write` holds. */
   readonly bypassSandbox: boolean;
 }
 
@@ -58,7 +58,9 @@ export function runCodex(run: CodexRun): Promise<RunResult> {
   const codexHome = join(home, ".codex");
   mkdirSync(codexHome);
   writeFileSync(join(codexHome, "config.toml"), configuration(run.modelUrl));
-  const sandbox = run.bypassSandbox ? ["--dangerously-bypass-approvals-and-sandbox"] : [];
+  const sandbox = run.bypassSandbox
+    ? ["--dangerously-bypass-approvals-and-sandbox"]
+    : ["--sandbox", "workspace-write"];
   return runProgram(run.codex, {
     args: ["exec", "--skip-git-repo-check", "--ephemeral", ...sandbox, "-C", run.workspace, "go"],
     env: {

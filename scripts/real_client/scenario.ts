@@ -19,7 +19,7 @@ export interface Evidence {
 export interface Scenario {
   readonly name: string;
   readonly calls: readonly ToolCall[];
-  /** Leave the client's default sandbox on. Default false. */
+  /** In the client's sandbox `workspace-write`. Default false: in none. */
   readonly sandboxed?: boolean;
   /** Makes the working folder ready. */
   prepare?(workspace: string): void;

@@ -1,17 +1,52 @@
 /** `exec-server serve`. */
+import { realpathSync, statSync } from "node:fs";
 import process from "node:process";
+import type { Floor } from "../sandbox/floor.ts";
 import { takeCustody } from "../server/custody.ts";
 import { listen, parseListen } from "../server/listen.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
 import { ExitCode, UsageError } from "./exit.ts";
-import { countOption, type Options, sizeOption, textOption, wordOption } from "./options.ts";
+import {
+  countOption,
+  listOption,
+  type Options,
+  sizeOption,
+  switchOption,
+  textOption,
+  wordOption,
+} from "./options.ts";
 
 /** The longest time that a timer can hold, in seconds (setTimeout takes 31 bits of ms). */
 const MAX_SECONDS = 2_147_483;
 
 function secondsOption(options: Options, name: string, otherwiseMs: number): number {
   return 1000 * countOption(options, name, 1, MAX_SECONDS, otherwiseMs / 1000);
+}
+
+/** `--sandbox-floor` and what belongs to it. @throws UsageError when a root is no directory */
+function floorOption(options: Options): Floor | undefined {
+  const kind = wordOption(options, "sandbox-floor", ["none", "read-only", "workspace-write"], "none");
+  const roots = listOption(options, "sandbox-root");
+  const network = switchOption(options, "sandbox-network");
+  if (kind !== "workspace-write" && roots.length > 0) {
+    throw new UsageError("--sandbox-root needs --sandbox-floor workspace-write");
+  }
+  if (kind === "none") {
+    if (network) throw new UsageError("--sandbox-network needs --sandbox-floor");
+    return undefined;
+  }
+  return { kind, network, roots: roots.map(realFolder) };
+}
+
+function realFolder(path: string): string {
+  try {
+    const real = realpathSync(path);
+    if (statSync(real).isDirectory()) return real;
+  } catch {
+    // said below
+  }
+  throw new UsageError(`--sandbox-root ${path}: no such directory`);
 }
 
 /** Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. */
@@ -23,6 +58,7 @@ export async function serve(options: Options): Promise<number> {
     wordOption(options, "log-level", LOG_LEVELS, "warn"),
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
   );
+  const floor = floorOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
   const server = await createServer({
     concurrentRequests: countOption(
@@ -37,6 +73,7 @@ export async function serve(options: Options): Promise<number> {
     takeOver: options["takeOver"] !== false, // cac turns --no-take-over into `takeOver: false`
     shutdownGraceMs: 1000 *
       countOption(options, "shutdown-grace", 0, MAX_SECONDS, DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000),
+    floor,
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
@@ -69,6 +106,9 @@ export async function serve(options: Options): Promise<number> {
   const listening = await listen(server, address);
   process.stdout.write(`${listening.url}\n`);
   log("info", "listening", { url: listening.url });
+  server.enforcement.journal.sweep().catch((error: unknown) => {
+    log("warn", "what earlier sandboxes left could not be removed", { error: String(error) });
+  });
   const signal = await stop;
   log("info", "shutting down", { signal });
   await listening.close();

@@ -1,5 +1,6 @@
-/** Answers `fs/*` by calling the files of this machine. */
+/** Answers `fs/*` by calling the files of this machine, or those that a sandbox shows. */
 import { Buffer } from "node:buffer";
+import type * as v from "valibot";
 import { invalidRequest } from "../protocol/error.ts";
 import {
   FsCanonicalize,
@@ -12,27 +13,65 @@ import {
   FsWalk,
   FsWriteFile,
 } from "../protocol/files.ts";
-import { requireNoSandbox } from "../protocol/sandbox.ts";
+import { decodeParams, type Method } from "../protocol/method.ts";
+import type { SandboxContext } from "../protocol/sandbox.ts";
 import { base64Problem } from "../protocol/schema.ts";
-import { type Route, route } from "../rpc/route.ts";
+import type { Call, Route } from "../rpc/route.ts";
 import type { Files } from "./trait.ts";
 
-/** The routes of `fs/*` for whole files and directories. On the wire removing is recursive and forced by default. */
-export function fileRoutes(files: Files): Route[] {
+/** What every request of `fs/*` may carry. */
+interface Sandboxable {
+  readonly sandbox?: SandboxContext | null | undefined;
+}
+
+/** Carries out requests for which a sandbox is asked, or demanded by the operator. */
+export interface SandboxedFiles {
+  /**
+   * The result of a request, as it goes over the wire; undefined when it needs no sandbox.
+   * @param params as they were decoded, without `sandbox`
+   */
+  call(
+    asked: SandboxContext | null | undefined,
+    method: Method,
+    params: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<{ readonly result: unknown } | undefined>;
+}
+
+/**
+ * The routes of `fs/*` for whole files and directories. On the wire removing is recursive and forced by default.
+ * @param files for what needs no sandbox
+ * @param sandboxed for what does; undefined inside a sandbox, where there is no second one to ask for
+ */
+export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined): Route[] {
+  function fileRoute<P extends v.GenericSchema<unknown, Sandboxable>, R extends v.GenericSchema>(
+    method: Method<P, R>,
+    handle: (params: v.InferOutput<P>, call: Call) => Promise<v.InferInput<R>>,
+  ): Route {
+    return {
+      method,
+      lane: "ordinary",
+      prepare(rawParams) {
+        const params = decodeParams(method, rawParams);
+        return async (call) => {
+          const { sandbox, ...rest } = params;
+          const done = await sandboxed?.call(sandbox, method, rest, call.signal);
+          return done ? done.result : await handle(params, call);
+        };
+      },
+    };
+  }
   return [
-    route(FsReadFile, async ({ path, followSymlinks, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsReadFile, async ({ path, followSymlinks }, { signal }) => {
       const data = await files.read(path, { followSymlinks: followSymlinks ?? true, signal });
       return { dataBase64: Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64") };
     }),
-    route(FsWriteFile, async ({ path, dataBase64, followSymlinks, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsWriteFile, async ({ path, dataBase64, followSymlinks }, { signal }) => {
       const data = decoded(dataBase64);
       await files.write(path, data, { followSymlinks: followSymlinks ?? true, signal });
       return {};
     }),
-    route(FsCreateDirectory, async ({ path, recursive, followSymlinks, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsCreateDirectory, async ({ path, recursive, followSymlinks }, { signal }) => {
       await files.mkdir(path, {
         recursive: recursive ?? true,
         followSymlinks: followSymlinks ?? true,
@@ -40,23 +79,21 @@ export function fileRoutes(files: Files): Route[] {
       });
       return {};
     }),
-    route(FsGetMetadata, ({ path, followSymlinks, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
-      return files.stat(path, { followSymlinks: followSymlinks ?? true, signal });
-    }),
-    route(FsCanonicalize, async ({ path, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
-      return { path: (await files.canonicalize(path, { signal })).href };
-    }),
-    route(FsReadDirectory, async ({ path, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(
+      FsGetMetadata,
+      ({ path, followSymlinks }, { signal }) =>
+        files.stat(path, { followSymlinks: followSymlinks ?? true, signal }),
+    ),
+    fileRoute(FsCanonicalize, async ({ path }, { signal }) => ({
+      path: (await files.canonicalize(path, { signal })).href,
+    })),
+    fileRoute(FsReadDirectory, async ({ path }, { signal }) => {
       const entries = await files.list(path, { signal });
       return {
         entries: entries.map(({ name, isDirectory, isFile }) => ({ fileName: name, isDirectory, isFile })),
       };
     }),
-    route(FsWalk, async ({ path, options, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsWalk, async ({ path, options }, { signal }) => {
       const { entries, errors, truncated } = await files.walk(path, { ...options, signal });
       return {
         entries: entries.map(({ path, kind }) => ({ path: path.href, kind })),
@@ -64,8 +101,7 @@ export function fileRoutes(files: Files): Route[] {
         truncated,
       };
     }),
-    route(FsRemove, async ({ path, recursive, force, followSymlinks, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsRemove, async ({ path, recursive, force, followSymlinks }, { signal }) => {
       await files.remove(path, {
         recursive: recursive ?? true,
         force: force ?? true,
@@ -74,8 +110,7 @@ export function fileRoutes(files: Files): Route[] {
       });
       return {};
     }),
-    route(FsCopy, async ({ sourcePath, destinationPath, recursive, sandbox }, { signal }) => {
-      requireNoSandbox(sandbox);
+    fileRoute(FsCopy, async ({ sourcePath, destinationPath, recursive }, { signal }) => {
       await files.copy(sourcePath, destinationPath, { recursive, signal });
       return {};
     }),

@@ -16,8 +16,11 @@ import { isLiving, pageBytes, type ProcStat, readStat, TICKS_PER_SECOND } from "
 export interface Family {
   /** To be laid over the child's environment: the mark that every descendant inherits. */
   readonly environment: Readonly<Record<string, string>>;
-  /** The leader runs; its pid is the id of its session and group. Call it in the same turn as the spawn. */
-  begin(leader: number): void;
+  /**
+   * The leader runs; its pid is the id of its session and group. Call it in the same turn as the spawn.
+   * @param program for a leader that is a sandbox, the group of the program inside: that is what SIGTERM is for
+   */
+  begin(leader: number, program?: () => number | undefined): void;
   /** The leader has been reaped. Soon after, a look forgets the family if it left nothing. */
   leaderEnded(): void;
   /** True from its begin until it is known that nothing is left of it. Costs nothing. */
@@ -55,7 +58,7 @@ export function createFamily(among?: Set<Family>): Family {
   let state: Begun | undefined;
   const family: Family = {
     environment: markFor(number),
-    begin(leader) {
+    begin(leader, program) {
       if (state) return;
       // Reaped already: whatever it left began after us. Nothing can be the leader itself then.
       const startTime = (readStat(leader) ?? readStat(process.pid))?.startTime ?? 0;
@@ -70,6 +73,7 @@ export function createFamily(among?: Set<Family>): Family {
         bounded: hasUniverse(),
         known: new Map(),
         leaderEnded: false,
+        program,
         onForget,
       };
       states.set(family, state);
@@ -159,8 +163,17 @@ export function usageOf(families: readonly Family[]): Map<Family, Usage> {
 /** Sends a signal once to everything that {@link endEverything} would end. */
 export async function signalEverything(signal: NodeJS.Signals): Promise<void> {
   const scene = await look();
-  if (scene) { for (const one of everybodyIn(scene)) sendTo(one, signal); }
+  if (scene) { for (const one of everybodyIn(scene)) sendUnlessSandbox(one, signal); }
   else for (const { leader } of allBegun()) send(-leader, signal);
+}
+
+/** A sandbox that gets SIGTERM kills what is in it, which is to get SIGTERM itself and time to end. */
+function sendUnlessSandbox(one: ProcStat, signal: NodeJS.Signals): ReturnType<typeof sendTo> {
+  const isSandbox = signal !== "SIGKILL" && signal !== "SIGSTOP" && signal !== "SIGCONT" &&
+    allBegun().some(({ leader, startTime, program }) =>
+      leader === one.pid && startTime === one.startTime && program?.() !== undefined
+    );
+  return isSandbox ? "sent" : sendTo(one, signal);
 }
 
 function begunOf(families: readonly Family[]): Begun[] {
@@ -178,16 +191,17 @@ function endOptions({ graceMs = 0, beforeKill }: EndFamiliesOptions): EndOptions
 function targets(families: readonly Begun[], livingIn: (scene: Scene) => readonly ProcStat[]): Targets {
   return {
     signalGroups: (signal) =>
-      families.filter((family) => !family.leaderEnded).flatMap(({ leader }) => {
-        const before = readStat(leader);
-        send(-leader, signal);
+      families.filter((family) => !family.leaderEnded).flatMap(({ leader, program }) => {
+        const group = signal === "SIGTERM" ? program?.() ?? leader : leader;
+        const before = readStat(group);
+        send(-group, signal);
         return before ?? [];
       }),
     async look() {
       const scene = await look();
       return scene && livingIn(scene);
     },
-    signal: sendTo,
+    signal: sendUnlessSandbox,
     exists,
     isRunning,
     groupsLeft: () => families.map(({ leader }) => leader).filter((leader) => send(-leader, 0) !== "gone"),

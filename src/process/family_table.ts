@@ -9,6 +9,8 @@ export interface Begun extends Claim {
   known: ReadonlyMap<number, number>;
   /** The leader has been reaped: its pid may be another process's soon. */
   leaderEnded: boolean;
+  /** The leader is a sandbox: the group of the program inside, while there is one. */
+  readonly program?: (() => number | undefined) | undefined;
   /** Called once it is forgotten. */
   readonly onForget: () => void;
 }

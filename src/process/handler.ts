@@ -1,4 +1,5 @@
 /** Answers `process/*` by calling the local processes of a session. */
+import type * as v from "valibot";
 import { nativePathText, pathUri } from "../files/native_path.ts";
 import { ExecServerError, invalidParams, invalidRequest } from "../protocol/error.ts";
 import {
@@ -14,8 +15,8 @@ import {
   ProcessWrite,
 } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
-import { requireNoSandbox } from "../protocol/sandbox.ts";
 import { type Route, route } from "../rpc/route.ts";
+import type { Enforcement } from "../sandbox/enforcement.ts";
 import { encodeBase64 } from "./base64.ts";
 import type { LocalProcesses } from "./local.ts";
 import type { LocalProcess } from "./local_process.ts";
@@ -48,7 +49,11 @@ export interface ProcessHooks {
 }
 
 /** The routes of a session. */
-export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): Route[] {
+export function processRoutes(
+  processes: LocalProcesses,
+  hooks: ProcessHooks,
+  enforcement: Enforcement,
+): Route[] {
   /** A process that the client may do something to. */
   const own = (id: string): LocalProcess | undefined => {
     if (hooks.observed(id)) throw onlyObserved(id);
@@ -63,10 +68,10 @@ export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): R
   return [
     route(ProcessStart, async (params, call) => {
       if (params.argv.length === 0) throw invalidParams("argv must not be empty");
-      requireNoSandbox(params.sandbox);
       if (params.networkProxy) {
         throw invalidRequest("this server has no network proxy: send `networkProxy: null`");
       }
+      requireNoManagedNetwork(params);
       if (hooks.observed(params.processId)) {
         throw invalidRequest(`process ${clip(params.processId)} already exists`);
       }
@@ -84,9 +89,10 @@ export function processRoutes(processes: LocalProcesses, hooks: ProcessHooks): R
         limits: params.limits && limitsOf(params.limits),
         arg0: params.arg0,
         startId: params.startId,
+        enforced: { enforcement, asked: params.sandbox },
       });
       call.afterwards(() => hooks.started(process));
-      return { processId: params.processId, sandboxType: "none" };
+      return { processId: params.processId, sandboxType: process.sandboxed ? "linuxSeccomp" : "none" };
     }),
     route(ProcessRead, async (params, call) => {
       const log = logOf(params.processId);
@@ -200,6 +206,17 @@ function limitsOf(
   limits: { readonly [Name in keyof ResourceLimits]: number | null | undefined },
 ): ResourceLimits {
   return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== null));
+}
+
+/** A sandbox whose network is to be let through in part: it would have all of it. Without any it holds. */
+function requireNoManagedNetwork(
+  { sandbox, enforceManagedNetwork, managedNetwork }: v.InferOutput<typeof ProcessStart.params>,
+): void {
+  const { permissions } = sandbox ?? {};
+  const isOn = permissions?.type === "managed" && permissions.network === "enabled";
+  if (isOn && (enforceManagedNetwork || managedNetwork)) {
+    throw invalidRequest("this server has no managed network: a sandbox has the network on or off");
+  }
 }
 
 function cwdOf(url: URL): string {

@@ -2,13 +2,14 @@
 import process from "node:process";
 import { ExecServerError, hasCode, unsupported } from "../protocol/error.ts";
 import { DEFAULT_TERMINAL_COLS, DEFAULT_TERMINAL_ROWS } from "../protocol/limits.ts";
-import type { ByteSink, ByteSource, ChildExit } from "../runtime/child.ts";
+import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "../runtime/child.ts";
 import { spawnChild } from "../runtime/spawn.ts";
 import { spawnTerminal } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { cgroupInUse, mayStart } from "./family_look.ts";
 import { findProgram, requireDirectory } from "./find_program.ts";
 import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
+import { launchInside, prepare, type Prepared } from "./sandboxed.ts";
 import type { LocalStart } from "./local.ts";
 import type { OutputStream, TerminalSize } from "./trait.ts";
 
@@ -22,13 +23,20 @@ export interface Launched {
   /** Absent without a terminal. */
   readonly resize?: (size: TerminalSize) => void;
   /** To be called when all of it has ended. */
-  readonly release?: () => void;
+  readonly release?: () => void | Promise<void>;
+  /** There when extra descriptors were asked for. */
+  readonly extra?: ExtraEnds | undefined;
+  /** There when the pid is a sandbox's: the group of the program in it, while there is one. */
+  readonly inside?: { readonly group: () => number | undefined } | undefined;
 }
 
 /** What execvp(3) runs scripts without an interpreter line with. */
 const SHELL = "/bin/sh";
 /** What our terminals understand: nothing, they pass bytes; it is what terminals of people are today. */
 const DEFAULT_TERM = "xterm-256color";
+
+/** bwrap, and the init of the sandbox. */
+const PROCESSES_OF_A_SANDBOX = 2;
 
 /** What is executed. */
 interface Command {
@@ -39,11 +47,13 @@ interface Command {
 /**
  * Starts a child.
  * @param marks variables that every descendant is known by
+ * @param began called for a sandbox that has been started and does not stand yet
  * @throws ExecServerError as {@link Processes.start} says
  */
 export async function launch(
   options: LocalStart,
   marks: Readonly<Record<string, string>>,
+  began: (pid: number, group: () => number | undefined) => void,
 ): Promise<Launched> {
   requireDirectory(options.cwd);
   const env = { ...childEnvironment(options.envPolicy, process.env, options.env), ...marks };
@@ -51,22 +61,40 @@ export async function launch(
   const file = findProgram(options.argv[0] ?? "", options.cwd, env);
   const [first = file, ...rest] = options.argv;
   await mayStart();
+  const sandbox = options.enforced && await prepare(options.enforced, { cwd: options.cwd, file });
   const limits = options.limits ?? {};
   // The only limit that a cgroup counts better: root has no RLIMIT_NPROC, and others share one among all they run.
   const leaf = limits.processes === undefined
     ? undefined
-    : cgroupInUse()?.limited({ processes: limits.processes });
+    : cgroupInUse()?.limited({ processes: limits.processes + (sandbox ? PROCESSES_OF_A_SANDBOX : 0) });
+  const spawn = (command: LimitedCommand, cwd: string, extra?: ExtraDescriptors) =>
+    options.tty ? inTerminal(options, command, cwd, extra) : withPipes(options, command, cwd, extra);
+  const startInside = async (prepared: Prepared, command: Command): Promise<Launched> => {
+    const { processes: _, ...perProcess } = limits;
+    const limited = limitedCommand(leaf ? perProcess : limits, command, { env });
+    const inside = { command: limited, tty: options.tty, marks, cgroupProcsFile: leaf?.procsFile };
+    const launched = await launchInside(prepared, inside, spawn, began);
+    return {
+      ...launched,
+      async release() {
+        leaf?.remove();
+        await launched.release?.();
+      },
+    };
+  };
   const start = async (command: Command): Promise<Launched> => {
+    if (sandbox) return await startInside(sandbox, command);
     const limited = limitedCommand(limits, command, { env, cgroupProcsFile: leaf?.procsFile });
-    const launched = await (options.tty ? inTerminal(options, limited) : withPipes(options, limited));
+    const launched = await spawn(limited, options.cwd);
     return leaf ? { ...launched, release: () => leaf.remove() } : launched;
   };
   try {
     return await start({ file, argv: [options.arg0 ?? first, ...rest] });
   } catch (error) {
     // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
-    if (!hasCode(error) || error.code !== "ENOEXEC") {
+    if (sandbox || !hasCode(error) || error.code !== "ENOEXEC") {
       leaf?.remove();
+      await sandbox?.claim.release();
       throw error;
     }
     return await start({ file: SHELL, argv: [SHELL, file, ...rest] });
@@ -76,22 +104,27 @@ export async function launch(
 async function withPipes(
   options: LocalStart,
   command: LimitedCommand,
+  cwd: string,
+  extra: ExtraDescriptors | undefined,
 ): Promise<Launched> {
-  const child = await spawnChild({ ...command, cwd: options.cwd, stdin: options.pipeStdin });
+  const child = await spawnChild({ ...command, cwd, stdin: options.pipeStdin, extra });
   return {
     pid: child.pid,
     input: child.stdin,
     outputs: [{ stream: "stdout", source: child.stdout }, { stream: "stderr", source: child.stderr }],
     exited: child.exited,
+    extra: child.extra,
   };
 }
 
 async function inTerminal(
   options: LocalStart,
   command: LimitedCommand,
+  cwd: string,
+  extra: ExtraDescriptors | undefined,
 ): Promise<Launched> {
   const size = options.size ?? { rows: DEFAULT_TERMINAL_ROWS, cols: DEFAULT_TERMINAL_COLS };
-  const child = await spawnTerminal({ ...command, cwd: options.cwd, size }).catch((error: unknown) => {
+  const child = await spawnTerminal({ ...command, cwd, size, extra }).catch((error: unknown) => {
     if (!(error instanceof ExecServerError) && hasCode(error) && error.code === "UNSUPPORTED") {
       throw unsupported(`no terminal can be had here: ${error.message}`);
     }
@@ -103,5 +136,6 @@ async function inTerminal(
     outputs: [{ stream: "pty", source: child.output }],
     exited: child.exited,
     resize: (to) => child.resize(to),
+    extra: child.extra,
   };
 }

@@ -5,6 +5,7 @@ import { clip } from "../protocol/quote.ts";
 import { endFamilies, type Family, usageOf } from "./family.ts";
 import { createLocalProcess, type LocalProcess } from "./local_process.ts";
 import type { Retention } from "./retention.ts";
+import type { Enforced } from "./sandboxed.ts";
 import type { EnvPolicy, ProcessSummary, ResourceLimits, TerminalSize } from "./trait.ts";
 
 /** What to start; every part is checked by {@link LocalProcesses.start}. */
@@ -24,6 +25,8 @@ export interface LocalStart {
   readonly limits?: ResourceLimits | null | undefined;
   /** The same id and startId again are the same start: nothing is started twice. */
   readonly startId?: string | null | undefined;
+  /** What it is held to; absent: nothing. */
+  readonly enforced?: Enforced | undefined;
 }
 
 /** The processes of one session. */

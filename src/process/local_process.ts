@@ -2,10 +2,10 @@
 import { invalidRequest } from "../protocol/error.ts";
 import { MAX_OUTPUT_CHUNK_BYTES } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
-import type { ByteSource } from "../runtime/child.ts";
+import type { ByteSource, ChildExit } from "../runtime/child.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { ProcessControl, WriteStatus } from "./control.ts";
-import { exitStatus } from "./exit_status.ts";
+import { exitStatus, signalledInside } from "./exit_status.ts";
 import { createFamily, endFamilies, type Family } from "./family.ts";
 import { launch, type Launched } from "./launch.ts";
 import type { LocalStart } from "./local.ts";
@@ -15,7 +15,8 @@ import { foregroundGroup, signalGroup } from "./process_group.ts";
 import type { Retention } from "./retention.ts";
 import { settled } from "./settled.ts";
 import { createStdinQueue } from "./stdin_queue.ts";
-import type { OutputStream, SignalName } from "./trait.ts";
+import { lastOf, looksDenied } from "./sandbox_denied.ts";
+import type { ExitStatus, OutputStream, SignalName } from "./trait.ts";
 
 /** A process of this machine. */
 export interface LocalProcess extends ProcessControl {
@@ -29,6 +30,8 @@ export interface LocalProcess extends ProcessControl {
   readonly startedAtMs: number;
   /** True until the start is done. */
   readonly starting: boolean;
+  /** True when it runs in a sandbox. */
+  readonly sandboxed: boolean;
   /** It and all that came of it. */
   readonly family: Family;
   /** Resolves after `closed`. */
@@ -58,13 +61,18 @@ export function createLocalProcess(
   let terminated = false;
   let timedOut = false;
   let launched: Launched | undefined;
+  const told = new Set<SignalName>();
+  let lastErrors: Uint8Array = new Uint8Array();
   let stdin: ReturnType<typeof createStdinQueue> | undefined;
   let timer: NodeJS.Timeout | undefined;
   const killed = deferred<void>();
   const ended = deferred<void>();
 
   const begin = async () => {
-    const child = await launch(options, family.environment);
+    const child = await launch(options, family.environment, family.begin).catch((error: unknown) => {
+      family.leaderEnded(); // of a sandbox that did not stand
+      throw error;
+    });
     launched = child;
     family.begin(child.pid);
     if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
@@ -82,22 +90,32 @@ export function createLocalProcess(
     state = "exited";
     family.leaderEnded();
     stdin?.destroy();
-    const ending = { timedOut, terminated, oomKilled: exit.signal === 9 && wasOomKill() };
     await Promise.race([pumps, settled(sources, log, killed.promise)]);
-    log.appendExited(exitStatus(exit, ending));
+    log.appendExited(endOf(child, exit));
     // A killed process is over even when a descendant that cannot be killed still holds the pipes.
     await Promise.race([pumps, killed.promise]);
     for (const source of sources) source.close();
     await pumps;
     clearTimeout(timer);
-    child.release?.();
+    await child.release?.();
     log.appendClosed();
+  };
+
+  const endOf = (child: Launched, reaped: ChildExit): ExitStatus => {
+    const exit = child.inside ? signalledInside(reaped, told) : reaped;
+    const mayBeKilled = exit.signal === 9 || child.inside !== undefined && exit.code === 128 + 9;
+    const ending = { timedOut, terminated, oomKilled: mayBeKilled && wasOomKill() };
+    const status = exitStatus(exit, ending);
+    const isDenied = child.inside !== undefined && !terminated && !timedOut &&
+      looksDenied(status, lastErrors);
+    return isDenied ? { ...status, sandboxDenied: true } : status;
   };
 
   const pump = async (source: ByteSource, stream: OutputStream) => {
     for (;;) {
       const bytes = await source.read();
       if (bytes === null) return;
+      if (launched?.inside && stream !== "stdout") lastErrors = lastOf(lastErrors, bytes);
       for (let from = 0; from < bytes.length; from += MAX_OUTPUT_CHUNK_BYTES) {
         log.append(stream, bytes.subarray(from, from + MAX_OUTPUT_CHUNK_BYTES));
       }
@@ -123,18 +141,32 @@ export function createLocalProcess(
 
   /** Shells in a terminal ignore SIGTERM; what they get when a terminal goes is this. */
   const hangUp = () => {
-    if (launched && options.tty && state === "running") signalGroup(launched.pid, "SIGHUP");
+    if (options.tty) tell("SIGHUP");
+  };
+
+  /** Signals the program's group: in a sandbox not bwrap, which would take the program along. */
+  const tell = (signal: SignalName) => {
+    if (!launched || state !== "running") return;
+    told.add(signal);
+    const group = launched.inside && signal !== "SIGKILL" ? launched.inside.group() : launched.pid;
+    if (group === undefined) return;
+    const ofKeyboard = options.tty && KEYBOARD_SIGNALS.has(signal);
+    signalGroup((ofKeyboard && foregroundGroup(group)) || group, signal);
   };
 
   const end = (graceMs: number) => {
     if (graceMs === 0) kill();
     else hangUp();
+    told.add("SIGTERM");
     return endFamilies([family], { graceMs, beforeKill: kill });
   };
 
   const self: LocalProcess = {
     id: options.id,
     firstSeq: 1,
+    get sandboxed() {
+      return launched?.inside !== undefined;
+    },
     takesInput: options.pipeStdin || options.tty,
     argv: options.argv,
     cwd: options.cwd,
@@ -158,11 +190,7 @@ export function createLocalProcess(
       return Promise.resolve(stdin?.end() ?? "stdinClosed");
     },
     signal(name) {
-      const signal = name === "interrupt" ? "SIGINT" : name;
-      if (launched && state === "running") {
-        const ofKeyboard = options.tty && KEYBOARD_SIGNALS.has(signal);
-        signalGroup((ofKeyboard && foregroundGroup(launched.pid)) || launched.pid, signal);
-      }
+      tell(name === "interrupt" ? "SIGINT" : name);
       return Promise.resolve();
     },
     resize(size) {

@@ -26,6 +26,8 @@ export interface ExitStatus {
   readonly terminated: boolean;
   /** The kernel killed it for want of memory. False also where that cannot be known. */
   readonly oomKilled: boolean;
+  /** A hint: it ran in a sandbox, failed, and complained about what a sandbox refuses. Absent otherwise. */
+  readonly sandboxDenied?: true;
 }
 
 /** A signal by its name in POSIX (signal.h). */

@@ -8,6 +8,7 @@ export interface WireExit {
   readonly timedOut?: boolean;
   readonly terminated?: boolean;
   readonly oomKilled?: boolean;
+  readonly sandboxDenied?: boolean;
 }
 
 /** The members beside the exit code; none for an ordinary exit. */
@@ -17,16 +18,20 @@ export function exitToWire(exit: ExitStatus | undefined): Omit<WireExit, "exitCo
     ...(exit?.timedOut && { timedOut: true }),
     ...(exit?.terminated && { terminated: true }),
     ...(exit?.oomKilled && { oomKilled: true }),
+    ...(exit?.sandboxDenied && { sandboxDenied: true }),
   };
 }
 
 /** Reads them. */
-export function exitFromWire({ exitCode, signal, timedOut, terminated, oomKilled }: WireExit): ExitStatus {
+export function exitFromWire(
+  { exitCode, signal, timedOut, terminated, oomKilled, sandboxDenied }: WireExit,
+): ExitStatus {
   return {
     exitCode,
     signal: signal ?? undefined,
     timedOut: timedOut ?? false,
     terminated: terminated ?? false,
     oomKilled: oomKilled ?? false,
+    ...(sandboxDenied === true && { sandboxDenied: true }),
   };
 }

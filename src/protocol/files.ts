@@ -1,7 +1,7 @@
 /** `fs/*` (protocol reference, section 11). */
 import * as v from "valibot";
 import { method, repeatable } from "./method.ts";
-import { sandbox } from "./sandbox.ts";
+import { enforcedSandbox } from "./sandbox.ts";
 import { flag, maybe, pathUri, struct, text, unsigned } from "./schema.ts";
 
 const followSymlinks = () => maybe(flag());
@@ -12,7 +12,11 @@ export const FsReadFile = repeatable(method(
   "fs/readFile",
   "filesystem",
   "FsReadFileParams",
-  struct("FsReadFileParams", { path: pathUri(), followSymlinks: followSymlinks(), sandbox: sandbox() }),
+  struct("FsReadFileParams", {
+    path: pathUri(),
+    followSymlinks: followSymlinks(),
+    sandbox: enforcedSandbox(),
+  }),
   v.object({ dataBase64: v.string() }),
 ));
 
@@ -25,7 +29,7 @@ export const FsWriteFile = method(
     path: pathUri(),
     dataBase64: text(),
     followSymlinks: followSymlinks(),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
   }),
   empty,
 );
@@ -39,7 +43,7 @@ export const FsCreateDirectory = method(
     path: pathUri(),
     recursive: maybe(flag()),
     followSymlinks: followSymlinks(),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
   }),
   empty,
 );
@@ -49,7 +53,11 @@ export const FsGetMetadata = repeatable(method(
   "fs/getMetadata",
   "filesystem",
   "FsGetMetadataParams",
-  struct("FsGetMetadataParams", { path: pathUri(), followSymlinks: followSymlinks(), sandbox: sandbox() }),
+  struct("FsGetMetadataParams", {
+    path: pathUri(),
+    followSymlinks: followSymlinks(),
+    sandbox: enforcedSandbox(),
+  }),
   v.object({
     isDirectory: v.boolean(),
     isFile: v.boolean(),
@@ -65,7 +73,7 @@ export const FsCanonicalize = repeatable(method(
   "fs/canonicalize",
   "filesystem",
   "FsCanonicalizeParams",
-  struct("FsCanonicalizeParams", { path: pathUri(), sandbox: sandbox() }),
+  struct("FsCanonicalizeParams", { path: pathUri(), sandbox: enforcedSandbox() }),
   v.object({ path: v.string() }),
 ));
 
@@ -74,7 +82,7 @@ export const FsReadDirectory = repeatable(method(
   "fs/readDirectory",
   "filesystem",
   "FsReadDirectoryParams",
-  struct("FsReadDirectoryParams", { path: pathUri(), sandbox: sandbox() }),
+  struct("FsReadDirectoryParams", { path: pathUri(), sandbox: enforcedSandbox() }),
   v.object({
     entries: v.array(v.object({ fileName: v.string(), isDirectory: v.boolean(), isFile: v.boolean() })),
   }),
@@ -94,7 +102,7 @@ export const FsWalk = repeatable(method(
       followDirectorySymlinks: flag(),
       pruneHiddenDirectories: v.optional(flag(), false),
     }),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
   }),
   v.object({
     entries: v.array(v.object({ path: v.string(), kind: v.picklist(["file", "directory"]) })),
@@ -113,7 +121,7 @@ export const FsRemove = method(
     recursive: maybe(flag()),
     force: maybe(flag()),
     followSymlinks: followSymlinks(),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
   }),
   empty,
 );
@@ -127,7 +135,7 @@ export const FsCopy = method(
     sourcePath: pathUri(),
     destinationPath: pathUri(),
     recursive: flag(),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
   }),
   empty,
 );

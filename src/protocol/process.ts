@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { MAX_TERMINAL_SIDE, MAX_TIMER_MS } from "./limits.ts";
 import { method, type Notification, repeatable, unitMethod } from "./method.ts";
-import { sandbox } from "./sandbox.ts";
+import { enforcedSandbox } from "./sandbox.ts";
 import {
   base64,
   flag,
@@ -65,6 +65,12 @@ const resourceLimits = struct("ResourceLimits", {
   fileSizeBytes: maybe(unsigned()),
 });
 
+/** What a managed network lets through; not built, and refused where it would have to hold. */
+const managedNetwork = struct("ManagedNetworkSandboxContext", {
+  loopbackPorts: v.optional(list(unsigned("u16"))),
+  allowLocalBinding: v.optional(flag()),
+});
+
 /** How a process ended, beside its exit code; only what is so is there. */
 const ending = {
   /** Added: the signal that ended it. */
@@ -106,9 +112,9 @@ export const ProcessStart = method(
     pipeStdin: v.optional(flag(), false),
     arg0: maybe(text()),
     envPolicy: maybe(envPolicy),
-    sandbox: sandbox(),
+    sandbox: enforcedSandbox(),
     enforceManagedNetwork: v.optional(flag(), false),
-    managedNetwork: maybe(v.unknown()),
+    managedNetwork: maybe(managedNetwork),
     networkProxy: maybe(v.unknown()),
     shellSnapshot: maybe(v.unknown()),
     /** Added: the same id and startId again get the same answer and start nothing. */

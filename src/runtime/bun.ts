@@ -27,7 +27,7 @@ export interface BunApi {
     env: Record<string, string>;
     argv0: string;
     detached: boolean;
-    stdio: [number | "ignore", number, number];
+    stdio: [number | "ignore", number, number, ...number[]];
   }): BunProcess;
   file(fd: number): { stream(): ReadableStream<Uint8Array>; writer(): BunFileSink };
 }

@@ -10,6 +10,24 @@ export interface SpawnOptions {
   readonly env: Readonly<Record<string, string>>;
   /** A pipe as standard input, else `/dev/null`. */
   readonly stdin: boolean;
+  /** Descriptors beside the first three. */
+  readonly extra?: ExtraDescriptors | undefined;
+}
+
+/** Descriptors from 3 on, in this order. Each is the child's only; ours are not inherited. */
+export interface ExtraDescriptors {
+  /** Open for reading. They stay ours to close, once the child has been started. */
+  readonly files: readonly number[];
+  /** How many pipes the child writes to. */
+  readonly outputs: number;
+  /** How many pipes the child reads from. */
+  readonly inputs: number;
+}
+
+/** Our ends of {@link ExtraDescriptors}. */
+export interface ExtraEnds {
+  readonly outputs: readonly ByteSource[];
+  readonly inputs: readonly ByteSink[];
 }
 
 /** Bytes from a child. Nothing is read from the pipe before it is asked for. */
@@ -45,6 +63,8 @@ export interface Child {
   readonly stdin: ByteSink | null;
   readonly stdout: ByteSource;
   readonly stderr: ByteSource;
+  /** There when extra descriptors were asked for. */
+  readonly extra?: ExtraEnds | undefined;
   /** Resolves when the child has been reaped. Output may still follow. */
   readonly exited: Promise<ChildExit>;
 }

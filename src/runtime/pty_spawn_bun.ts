@@ -10,6 +10,7 @@ const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = 0x80; // glibc 2.26
 const O_RDWR = 2;
+const O_NOCTTY = 0o400;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const STRUCT_BYTES = 1024; // posix_spawnattr_t has 336, the file actions 80
@@ -18,8 +19,11 @@ const SIGSET_BYTES = 128;
 /** What the kernel reads during the call by address only: kept reachable here so that it is not collected. */
 const inUse = new Set<unknown>();
 
-/** Starts a session leader whose controlling terminal and first three descriptors are `slave`. @throws POSIX code */
-export function spawnOn(slave: string, options: TerminalOptions): number {
+/**
+ * Starts a session leader whose controlling terminal and first three descriptors are `slave`. @throws POSIX code
+ * @param extra what becomes 3, 4 …; with it the terminal controls nobody yet
+ */
+export function spawnOn(slave: string, options: TerminalOptions, extra?: readonly number[]): number {
   const libc = ptyLibc();
   const argv = strings(options.argv);
   const env = strings(Object.entries(options.env).map(([name, value]) => `${name}=${value}`));
@@ -36,7 +40,7 @@ export function spawnOn(slave: string, options: TerminalOptions): number {
   const held = [argv, env];
   inUse.add(held);
   try {
-    addActions(libc, actions, slave, options.cwd);
+    addActions(libc, actions, { slave, cwd: options.cwd, extra });
     const error = libc.posix_spawn(
       ptr(pid),
       ptr(file),
@@ -53,16 +57,24 @@ export function spawnOn(slave: string, options: TerminalOptions): number {
   return pid[0] ?? 0;
 }
 
-function addActions(libc: PtyLibc, actions: Uint8Array, slave: string, cwd: string): void {
+function addActions(
+  libc: PtyLibc,
+  actions: Uint8Array,
+  { slave, cwd, extra }: { slave: string; cwd: string; extra: readonly number[] | undefined },
+): void {
   const check = (error: number) => {
     if (error !== 0) throw errnoError(error, "cannot prepare the start");
   };
-  check(libc.posix_spawn_file_actions_addopen(ptr(actions), 0, ptr(strings([slave]).bytes), O_RDWR, 0));
+  const flags = O_RDWR | (extra ? O_NOCTTY : 0);
+  check(libc.posix_spawn_file_actions_addopen(ptr(actions), 0, ptr(strings([slave]).bytes), flags, 0));
   check(libc.posix_spawn_file_actions_adddup2(ptr(actions), 0, 1));
   check(libc.posix_spawn_file_actions_adddup2(ptr(actions), 0, 2));
   check(libc.posix_spawn_file_actions_addchdir_np(ptr(actions), ptr(strings([cwd]).bytes)));
+  extra?.forEach((fd, index) => {
+    check(libc.posix_spawn_file_actions_adddup2(ptr(actions), fd, 3 + index));
+  });
   const closeFrom = addCloseFrom();
-  if (closeFrom) check(closeFrom(ptr(actions), 3));
+  if (closeFrom) check(closeFrom(ptr(actions), 3 + (extra?.length ?? 0)));
   else keepFromChildren();
 }
 

@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import { bun } from "./bun.ts";
 import type { Child, ChildExit, SpawnOptions } from "./child.ts";
 import { ownedChildren } from "./owned_children.ts";
+import { type OpenExtra, openExtra } from "./extra_bun.ts";
 import { openPipe, pipeSink, pipeSource } from "./pipe_bun.ts";
 
 const SIGNALS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
@@ -11,6 +12,7 @@ const SIGNALS: ReadonlyMap<string, number> = new Map(Object.entries(constants.si
 /** Starts a child. @throws an error with a POSIX code */
 export function spawnBun(options: SpawnOptions): Child {
   const opened: number[] = [];
+  let extra: OpenExtra | undefined;
   const pipe = () => {
     const made = openPipe();
     opened.push(made.readEnd, made.writeEnd);
@@ -20,13 +22,14 @@ export function spawnBun(options: SpawnOptions): Child {
     const input = options.stdin ? pipe() : undefined;
     const output = pipe();
     const errors = pipe();
+    if (options.extra) extra = openExtra(options.extra);
     const child = bun.spawn({
       cmd: [options.file, ...options.argv.slice(1)],
       argv0: options.argv[0] ?? options.file,
       cwd: options.cwd,
       env: { ...options.env },
       detached: true, // setsid(2): a session and a process group of its own
-      stdio: [input?.readEnd ?? "ignore", output.writeEnd, errors.writeEnd],
+      stdio: [input?.readEnd ?? "ignore", output.writeEnd, errors.writeEnd, ...extra?.childEnds ?? []],
     });
     ownedChildren.add(child.pid);
     // The child has its copies; ours would keep the pipes from ever ending.
@@ -38,6 +41,7 @@ export function spawnBun(options: SpawnOptions): Child {
       stdin: input ? pipeSink(input.writeEnd) : null,
       stdout: pipeSource(output.readEnd),
       stderr: pipeSource(errors.readEnd),
+      extra: extra?.started(),
       exited: child.exited.then((): ChildExit => {
         ownedChildren.delete(child.pid);
         return child.signalCode === null
@@ -47,6 +51,7 @@ export function spawnBun(options: SpawnOptions): Child {
     };
   } catch (error) {
     for (const fd of opened) closeSync(fd);
+    extra?.discard();
     throw error;
   }
 }

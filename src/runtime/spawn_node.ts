@@ -6,7 +6,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
-import type { ByteSink, ByteSource, Child, ChildExit, SpawnOptions } from "./child.ts";
+import type {
+  ByteSink,
+  ByteSource,
+  Child,
+  ChildExit,
+  ExtraDescriptors,
+  ExtraEnds,
+  SpawnOptions,
+} from "./child.ts";
 import { runtime } from "./detect.ts";
 import { type Fifo, takeFifo } from "./fifo_node.ts";
 
@@ -20,6 +28,7 @@ export async function spawnNode(options: SpawnOptions): Promise<Child> {
     }
   }
   const [output, errors] = fifos;
+  const { extra } = options;
   let child: ChildProcess;
   try {
     child = spawn(options.file, options.argv.slice(1), {
@@ -27,7 +36,13 @@ export async function spawnNode(options: SpawnOptions): Promise<Child> {
       cwd: options.cwd,
       env: { ...options.env },
       detached: true,
-      stdio: [options.stdin ? "pipe" : "ignore", output?.writeEnd ?? "pipe", errors?.writeEnd ?? "pipe"],
+      stdio: [
+        options.stdin ? "pipe" : "ignore",
+        output?.writeEnd ?? "pipe",
+        errors?.writeEnd ?? "pipe",
+        ...extra?.files ?? [],
+        ...Array<"pipe">((extra?.outputs ?? 0) + (extra?.inputs ?? 0)).fill("pipe"),
+      ],
     });
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
@@ -46,10 +61,25 @@ export async function spawnNode(options: SpawnOptions): Promise<Child> {
     stdin: child.stdin ? streamSink(child.stdin) : null,
     stdout: streamSource(output?.stream ?? child.stdout),
     stderr: streamSource(errors?.stream ?? child.stderr),
+    extra: extra && extraEnds(child, extra),
     exited: new Promise<ChildExit>((resolve) => {
       child.once("exit", (code, signal) => {
         resolve({ code, signal: signal === null ? null : constants.signals[signal] });
       });
+    }),
+  };
+}
+
+/** Our ends; they are sockets under Node, which whom we start with such descriptors has to bear. */
+function extraEnds(child: ChildProcess, extra: ExtraDescriptors): ExtraEnds {
+  const first = 3 + extra.files.length;
+  const all: readonly (Readable | Writable | null | undefined)[] = child.stdio;
+  const ends = Array.from({ length: extra.outputs + extra.inputs }, (_, index) => all[first + index]);
+  return {
+    outputs: ends.slice(0, extra.outputs).map((end) => streamSource(end && "read" in end ? end : null)),
+    inputs: ends.slice(extra.outputs).map((end) => {
+      if (!end || !("write" in end)) throw new Error("unreachable: the child was started with pipes");
+      return streamSink(end);
     }),
   };
 }

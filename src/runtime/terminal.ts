@@ -1,5 +1,5 @@
 /** A child process with a terminal of its own: what every runtime's way to one is reduced to. */
-import type { ByteSink, ByteSource, ChildExit } from "./child.ts";
+import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "./child.ts";
 import { runtime } from "./detect.ts";
 
 /** The size of a terminal, in characters. */
@@ -17,6 +17,11 @@ export interface TerminalOptions {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly size: TerminalSize;
+  /**
+   * Descriptors beside the first three, compiled only. Such a child leads a session without a controlling terminal:
+   * a descendant that leads one of its own may take it (TIOCSCTTY).
+   */
+  readonly extra?: ExtraDescriptors | undefined;
 }
 
 /** A running child with a controlling terminal. It leads its own session and process group. */
@@ -32,6 +37,8 @@ export interface TerminalChild {
    * `close()` before that takes the terminal away: the kernel sends SIGHUP to the child.
    */
   readonly output: ByteSource;
+  /** There when extra descriptors were asked for. */
+  readonly extra?: ExtraEnds | undefined;
   /** Resolves when the child has been reaped. Output may still follow. */
   readonly exited: Promise<ChildExit>;
   /** Changes the size; the foreground process group gets SIGWINCH. Does nothing once the terminal is gone. */

@@ -2,6 +2,7 @@
 import { closeSync, writeSync } from "node:fs";
 import { bun, libc, ptr } from "./bun.ts";
 import type { ByteSource } from "./child.ts";
+import { type OpenExtra, openExtra } from "./extra_bun.ts";
 import { openPty, setSize } from "./pty_bun.ts";
 import { spawnOn } from "./pty_spawn_bun.ts";
 import type { TerminalChild, TerminalOptions } from "./terminal.ts";
@@ -17,19 +18,23 @@ export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
   let open = true;
   const input = terminalSink((bytes) => open ? take(master, bytes) : gone());
   let output: ByteSource | undefined;
+  let extra: OpenExtra | undefined;
   try {
     // Before the start: it needs a descriptor of its own, and there may be none left.
     output = masterSource(master, () => {
       open = false;
       input.destroy();
     });
-    const { pid, exited } = startAndReap(() => spawnOn(path, options));
+    if (options.extra) extra = openExtra(options.extra);
+    const childEnds = extra?.childEnds;
+    const { pid, exited } = startAndReap(() => spawnOn(path, options, childEnds));
     // Held until the exit: else the master reports the end while a child has closed all of its descriptors for now.
     exited.then(() => closeSync(slave));
     return {
       pid,
       input,
       output,
+      extra: extra?.started(),
       exited,
       resize: (size) => {
         if (open) setSize(master, size);
@@ -37,6 +42,7 @@ export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
     };
   } catch (error) {
     closeSync(slave);
+    extra?.discard();
     if (output) output.close();
     else closeSync(master);
     throw error;

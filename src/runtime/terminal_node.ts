@@ -8,7 +8,7 @@ import type { TerminalChild, TerminalOptions } from "./terminal.ts";
 import { ptyAddon } from "./terminal_addon_node.ts";
 import { commandFor } from "./terminal_argv_node.ts";
 import { checkStart } from "./terminal_checks_node.ts";
-import { codedError } from "./terminal_error.ts";
+import { codedError, unsupported } from "./terminal_error.ts";
 import { terminalSink } from "./terminal_sink.ts";
 import { terminalSource } from "./terminal_source_node.ts";
 import { writeNow } from "./terminal_write_node.ts";
@@ -17,6 +17,7 @@ const NO_CHANGE = -1;
 
 /** Starts a child on a new terminal. @throws an error with a POSIX code, or with UNSUPPORTED */
 export function spawnTerminalNode(options: TerminalOptions): TerminalChild {
+  if (options.extra) throw unsupported("one in a sandbox takes the compiled program");
   const { addon, helper } = ptyAddon();
   const write = writeNow();
   checkStart(options);

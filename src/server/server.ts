@@ -3,11 +3,14 @@ import { infoRoutes, wireInfo } from "../info/handler.ts";
 import { localInfo } from "../info/local.ts";
 import { localFiles } from "../files/local.ts";
 import { fileRoutes } from "../files/handler.ts";
+import { createSandboxedFiles } from "../files/sandboxed.ts";
 import { type ProcessHooks, processRoutes } from "../process/handler.ts";
 import { createLocalProcesses } from "../process/local.ts";
 import { defaultRetention, type Retention } from "../process/retention.ts";
 import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
 import type { Route } from "../rpc/route.ts";
+import { createEnforcement, type Enforcement } from "../sandbox/enforcement.ts";
+import type { Floor } from "../sandbox/floor.ts";
 import {
   createSessionRegistry,
   DEFAULT_MAX_SESSION_TTL_MS,
@@ -31,6 +34,8 @@ export interface ServerOptions {
   readonly shutdownGraceMs: number;
   /** Undelivered output: how much, where, and what when it is too much. */
   readonly retention: Retention;
+  /** The most that any request may do. Without it: what the request asks for. */
+  readonly floor?: Floor | undefined;
 }
 
 /** The defaults. */
@@ -48,6 +53,8 @@ export interface Server {
   readonly options: ServerOptions;
   readonly log: Log;
   readonly registry: SessionRegistry;
+  /** What sandboxes are made with. */
+  readonly enforcement: Enforcement;
   /** `environmentInfo` of the handshake. */
   readonly info: ReturnType<typeof wireInfo>;
   /** Every method, for the checks that come before there is a session. */
@@ -87,7 +94,8 @@ const NO_HOOKS: ProcessHooks = {
 /** Makes the shared state. */
 export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
   const info = localInfo();
-  const shared = [...infoRoutes(info), ...fileRoutes(localFiles())];
+  const enforcement = createEnforcement({ floor: options.floor });
+  const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), createSandboxedFiles(enforcement))];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
   const registry = createSessionRegistry(options);
@@ -95,12 +103,13 @@ export async function createServer(options: ServerOptions, log: Log): Promise<Se
     options,
     log,
     registry,
+    enforcement,
     info: wireInfo(await info.get()),
-    declared: table(processRoutes(createLocalProcesses(options.retention), NO_HOOKS)),
+    declared: table(processRoutes(createLocalProcesses(options.retention), NO_HOOKS, enforcement)),
     routesOf(session) {
       let routes = bound.get(session);
       if (!routes) {
-        routes = table(processRoutes(session.processes, hooksOf(session, registry)));
+        routes = table(processRoutes(session.processes, hooksOf(session, registry), enforcement));
         bound.set(session, routes);
       }
       return routes;

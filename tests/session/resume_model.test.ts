@@ -53,6 +53,7 @@ function silentProcess(): LocalProcess {
     argv: ["x"],
     cwd: "/",
     tty: false,
+    sandboxed: false,
     family: createFamily(),
     pid: undefined,
     startedAtMs: 0,

@@ -1,0 +1,237 @@
+/** One file helper: the process, from its start in the sandbox to its end, and the requests on their way. */
+import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { type ExecServerError, fromWire, internalError } from "../protocol/error.ts";
+import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { clip } from "../protocol/quote.ts";
+import { type Deferred, deferred } from "../runtime/deferred.ts";
+import type { ByteSource, Child } from "../runtime/child.ts";
+import { sealedDescriptor } from "../runtime/memfd.ts";
+import { spawnChild } from "../runtime/spawn.ts";
+import { bubblewrapCommand, DESCRIPTORS } from "../sandbox/bubblewrap.ts";
+import { mountProblem } from "../sandbox/mount_check.ts";
+import { executableInside } from "../sandbox/mounts.ts";
+import type { Plan } from "../sandbox/plan.ts";
+import { cannotEnforce } from "../sandbox/unavailable.ts";
+import { linesOf } from "./helper_lines.ts";
+import { openingText, readAnswer, readReady } from "./helper_messages.ts";
+import { withLibraries } from "./helper_libraries.ts";
+
+/** What to start. */
+export interface HelperStart {
+  readonly plan: Plan;
+  readonly bwrap: string;
+  /** The compiled executable, real path. */
+  readonly executable: string;
+  readonly filter: () => Uint8Array;
+  /** What the sandbox leaves on the host; called once, when the process is gone. */
+  readonly release: () => Promise<void>;
+}
+
+/** A helper that is ready. */
+export interface HelperProcess {
+  /** Carries out one request. @throws ExecServerError what the request failed with, or `INTERNAL` with the helper */
+  request(method: string, params: unknown, limitMs: number): Promise<unknown>;
+  /** Ends it at once; what is on its way fails. */
+  kill(why: string): void;
+  /** It takes no more requests. */
+  readonly over: boolean;
+  /** Resolves when the process and what it left on the host are gone. */
+  readonly ended: Promise<void>;
+}
+
+/** A start takes 40 ms; on a machine that swaps, seconds. */
+const START_LIMIT_MS = 10_000;
+/** An answer is a message of ours, with an id. */
+const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
+/** Of what bwrap or the helper say when they fail. */
+const MAX_ERROR_CHARACTERS = 2_000;
+
+/**
+ * Starts one, and checks that its mounts are those of the plan.
+ * @throws ExecServerError `INTERNAL` when it does not come up
+ */
+export async function startHelper(start: HelperStart): Promise<HelperProcess> {
+  let child: Child;
+  const mounts = withLibraries(start.plan);
+  try {
+    child = await spawn(mounts, start);
+  } catch (error) {
+    await start.release();
+    throw error;
+  }
+  const helper = talk(child, start.release);
+  const timer = setTimeout(() => helper.kill("did not start in time"), START_LIMIT_MS);
+  try {
+    helper.say(openingText(start.plan));
+    const [pid] = await Promise.all([childPid(child), helper.ready]);
+    const problem = mountProblem(mounts, mountsOf(pid), mountsOf("self"));
+    if (problem !== undefined) throw internalError(`the sandbox is not what it should be: ${problem}`);
+    return helper;
+  } catch (error) {
+    helper.kill("did not start");
+    await helper.ended;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Promise<Child> {
+  const inside = executableInside(plan, executable);
+  const command = bubblewrapCommand(plan, {
+    bwrap,
+    program: { file: inside, argv: [inside, "fs-helper"] },
+    env: environment(),
+    descriptors: { ...DESCRIPTORS, ready: undefined, go: undefined },
+    terminal: false,
+    executable,
+  });
+  const options = sealedDescriptor(command.options);
+  const seccomp = sealedDescriptor(filter());
+  try {
+    if (!options || !seccomp) throw cannotEnforce("unsupported-platform", "no descriptors without a name");
+    return await spawnChild({
+      file: bwrap,
+      argv: command.argv,
+      cwd: "/",
+      env: {},
+      stdin: true,
+      extra: { files: [options.fd, seccomp.fd], outputs: 1, inputs: 0 },
+    });
+  } finally {
+    options?.close();
+    seccomp?.close();
+  }
+}
+
+/** Nothing that a policy could have hidden: no tokens, no settings of a runtime. */
+function environment(): Record<string, string> {
+  const names = ["PATH", "TMPDIR", "LANG"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+function mountsOf(pid: number | "self"): string {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, "utf8");
+  } catch (error) {
+    throw internalError("the mounts of the sandbox cannot be checked", error);
+  }
+}
+
+/** The helper's process, from bwrap's status. The rest of the status is read away: nobody must wait to write it. */
+function childPid({ extra }: Child): Promise<number> {
+  const source = extra?.outputs[0];
+  if (!source) throw internalError("unreachable: the status descriptor was asked for");
+  return new Promise((resolve, reject) => {
+    let text = "";
+    const take = (bytes: Uint8Array) => {
+      if (text.length < MAX_ERROR_CHARACTERS) text += Buffer.from(bytes).toString();
+      const found = /"child-pid"\s*:\s*(\d+)/.exec(text)?.[1];
+      if (found !== undefined) resolve(Number(found));
+    };
+    each(source, take).then(() => reject(internalError("the sandbox could not be made")));
+  });
+}
+
+async function each(source: ByteSource, take: (bytes: Uint8Array) => void): Promise<void> {
+  try {
+    for (let bytes = await source.read(); bytes !== null; bytes = await source.read()) take(bytes);
+  } catch {
+    // as at the end
+  } finally {
+    source.close();
+  }
+}
+
+interface Talking extends HelperProcess {
+  readonly ready: Promise<void>;
+  say(text: string): void;
+}
+
+function talk(child: Child, release: () => Promise<void>): Talking {
+  const waiting = new Map<number, Deferred<unknown>>();
+  const ready = deferred<void>();
+  ready.promise.catch(() => {}); // also said by the end of the process
+  let errors = "";
+  let isReady = false;
+  let lastId = 0;
+  let failure: ExecServerError | undefined;
+
+  const fail = (why: string) => {
+    failure ??= internalError(`the file helper ${why}${errors === "" ? "" : `: ${clip(errors.trim())}`}`);
+    ready.reject(failure);
+    for (const one of waiting.values()) one.reject(failure);
+    waiting.clear();
+  };
+  const kill = (why: string) => {
+    fail(why);
+    try {
+      process.kill(-child.pid, "SIGKILL"); // bwrap leads the group; with it goes everything inside
+    } catch {
+      // gone already
+    }
+  };
+  const settle = (line: string) => {
+    if (!isReady) {
+      readReady(line);
+      isReady = true;
+      return ready.resolve();
+    }
+    const answer = readAnswer(line);
+    const one = waiting.get(answer.id);
+    waiting.delete(answer.id);
+    if ("error" in answer) one?.reject(fromWire(answer.error.code, answer.error.message));
+    else one?.resolve(answer.result);
+  };
+  const lines = linesOf(MAX_LINE_BYTES, settle);
+  const output = each(child.stdout, (bytes) => {
+    if (failure) return;
+    try {
+      if (!lines.push(bytes)) kill("said too much");
+    } catch {
+      kill("said something else than an answer");
+    }
+  });
+  const complaints = each(child.stderr, (bytes) => {
+    if (errors.length < MAX_ERROR_CHARACTERS) errors += Buffer.from(bytes).toString();
+  });
+  // One after the other; what cannot be written is found out by the end of the process.
+  let written: Promise<void> = Promise.resolve();
+  const say = (text: string) => {
+    written = written.then(() => child.stdin?.write(Buffer.from(text))).catch(() => {});
+  };
+  const ended = child.exited.then(async () => {
+    await Promise.all([output, complaints]);
+    fail("has ended");
+    child.stdin?.destroy();
+    await release().catch(() => {}); // the journal knows what is left
+  });
+
+  return {
+    ready: ready.promise,
+    say,
+    ended,
+    kill,
+    get over() {
+      return failure !== undefined;
+    },
+    async request(method, params, limitMs) {
+      if (failure) throw failure;
+      const id = ++lastId;
+      const result = deferred<unknown>();
+      waiting.set(id, result);
+      const timer = setTimeout(() => kill(`did not answer in ${limitMs / 1000} s`), limitMs);
+      say(`${JSON.stringify({ id, method, params })}\n`);
+      try {
+        return await result.promise;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}

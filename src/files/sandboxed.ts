@@ -1,0 +1,302 @@
+/**
+ * File requests in a sandbox: each is carried out by a helper, a second process of this program inside bubblewrap.
+ * Helpers are kept for the next request with the same policy, within bounds. There is no other way: when no helper
+ * can be had, or one fails, the request fails.
+ */
+import { tmpdir } from "node:os";
+import { type ExecServerError, internalError } from "../protocol/error.ts";
+import type { Method } from "../protocol/method.ts";
+import type { SandboxContext } from "../protocol/sandbox.ts";
+import { isCompiled } from "../runtime/self_command.ts";
+import type { Enforcement } from "../sandbox/enforcement.ts";
+import { createGlobScanner } from "../sandbox/glob_cache.ts";
+import { identityOf, keyOf } from "../sandbox/identity.ts";
+import type { Plan } from "../sandbox/plan.ts";
+import type { StubClaim } from "../sandbox/stubs.ts";
+import { cannotEnforce } from "../sandbox/unavailable.ts";
+import type { SandboxedFiles } from "./handler.ts";
+import { type HelperProcess, startHelper } from "./helper_process.ts";
+
+/** Helpers of one connection: an agent has one policy, or two. Each takes 50 MB. */
+export const MAX_HELPERS_PER_CONNECTION = 4;
+/** Helpers of a server. */
+export const MAX_HELPERS = 32;
+/** A helper that nobody uses ends after so long: the next request pays 50 ms for a new one. */
+const IDLE_MS = 30_000;
+/** A request that takes longer never ends: a dead network file system. */
+const REQUEST_LIMIT_MS = 60_000;
+/** What a request may still take when its connection is gone. */
+const ABANDONED_LIMIT_MS = 2_000;
+/** How old a plan with patterns may get: what they match is looked up again then. */
+const GLOB_AGE_MS = 1_000;
+/** How often a start is repeated because the disk changes all the time. */
+const MAX_ATTEMPTS = 5;
+
+/** What tests change. */
+export interface SandboxedFilesOptions {
+  /** What is started as helper; undefined: nothing can be. Default: this program, when it is compiled. */
+  readonly executable?: string | undefined;
+  readonly requestLimitMs?: number;
+  readonly idleMs?: number;
+}
+
+type Asked = SandboxContext | null | undefined;
+
+interface Helper {
+  readonly slot: Slot;
+  readonly process: HelperProcess;
+  readonly plan: Plan;
+  /** Of the plan, at its start. */
+  readonly identity: string;
+  /** When the patterns were last looked up. */
+  scannedAt: number;
+  /** Requests that have it, also those that are not sent yet. */
+  users: number;
+  idle: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** A place for a helper, from before its start until it is gone. */
+interface Slot {
+  readonly connection: Connection;
+  helper: Helper | undefined;
+  usedAt: number;
+  /** Nobody new gets it; it ends with its last request. */
+  retired: boolean;
+  readonly retire: () => void;
+  readonly gone: Promise<void>;
+}
+
+interface Connection {
+  readonly signal: AbortSignal;
+  readonly slots: Set<Slot>;
+  /** By policy, as the client wrote it; those that start, too. */
+  readonly helpers: Map<string, Promise<Helper>>;
+}
+
+/** The sandboxed files of a server. A connection's helpers end with it: with the signal of its requests. */
+export function createSandboxedFiles(
+  enforcement: Enforcement,
+  options: SandboxedFilesOptions = {},
+): SandboxedFiles {
+  const executable = "executable" in options
+    ? options.executable
+    : isCompiled
+    ? enforcement.executable
+    : undefined;
+  const requestLimitMs = options.requestLimitMs ?? REQUEST_LIMIT_MS;
+  const idleMs = options.idleMs ?? IDLE_MS;
+  const scan = createGlobScanner();
+  const connections = new WeakMap<AbortSignal, Connection>();
+  const all = new Set<Slot>();
+  let clock = 0;
+
+  const planFor = async (asked: Asked): Promise<Plan | undefined> => {
+    const plan = await enforcement.plan(asked, {
+      cwd: "/",
+      temporaryDirectories: [tmpdir()],
+      privateTemp: false,
+      scan,
+      ...(executable !== undefined && { visible: [executable], protect: [executable] }),
+    });
+    return plan && { ...plan, network: false };
+  };
+
+  const connectionOf = (signal: AbortSignal): Connection => {
+    const known = connections.get(signal);
+    if (known) return known;
+    const made: Connection = { signal, slots: new Set(), helpers: new Map() };
+    const end = () => {
+      for (const slot of made.slots) {
+        slot.retire();
+        // What has begun may come to its end, so that no half of it stays.
+        setTimeout(() => slot.helper?.process.kill("is not needed any more"), ABANDONED_LIMIT_MS).unref?.();
+      }
+    };
+    signal.addEventListener("abort", end, { once: true });
+    connections.set(signal, made);
+    return made;
+  };
+
+  /** Waits until there is a place, and takes it. */
+  const takeSlot = async (connection: Connection, forget: () => void) => {
+    for (;;) {
+      connection.signal.throwIfAborted();
+      const { slots } = connection;
+      const crowd = slots.size >= MAX_HELPERS_PER_CONNECTION
+        ? slots
+        : all.size >= MAX_HELPERS
+        ? all
+        : undefined;
+      if (!crowd) break;
+      const last = leastUseful(crowd);
+      last.retire();
+      await last.gone;
+    }
+    let leave = () => {};
+    const slot: Slot = {
+      connection,
+      helper: undefined,
+      usedAt: ++clock,
+      retired: false,
+      gone: new Promise<void>((resolve) => leave = resolve),
+      retire() {
+        if (slot.retired) return;
+        slot.retired = true;
+        forget();
+        if (slot.helper) endUnused(slot.helper);
+      },
+    };
+    connection.slots.add(slot);
+    all.add(slot);
+    const free = () => {
+      slot.retire();
+      connection.slots.delete(slot);
+      all.delete(slot);
+      leave();
+    };
+    return { slot, free };
+  };
+
+  const endUnused = ({ idle, users, process }: Helper) => {
+    clearTimeout(idle);
+    if (users === 0) process.kill("is not needed any more");
+  };
+
+  const start = async (connection: Connection, asked: Asked, forget: () => void): Promise<Helper> => {
+    const { slot, free } = await takeSlot(connection, forget);
+    try {
+      const { bwrap } = await enforcement.available();
+      const { plan, claim, identity } = await claimed(() => planFor(asked), enforcement);
+      const process = await startHelper({
+        plan,
+        bwrap,
+        executable: executable ?? "",
+        filter: () => enforcement.filter(plan),
+        release: () => claim.release(),
+      });
+      const scannedAt = performance.now();
+      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, idle: undefined };
+      slot.helper = helper;
+      process.ended.then(() => {
+        clearTimeout(helper.idle);
+        free();
+      });
+      if (connection.signal.aborted) process.kill("is not needed any more");
+      return helper;
+    } catch (error) {
+      free();
+      throw error;
+    }
+  };
+
+  const helperOf = (connection: Connection, key: string, asked: Asked): Promise<Helper> => {
+    const known = connection.helpers.get(key);
+    if (known) return known;
+    const forget = () => {
+      if (connection.helpers.get(key) === started) connection.helpers.delete(key);
+    };
+    const started: Promise<Helper> = start(connection, asked, forget);
+    connection.helpers.set(key, started);
+    started.catch(forget);
+    return started;
+  };
+
+  /** Whether a helper is still what the policy says, on this disk, now. */
+  const holds = async (helper: Helper, asked: Asked): Promise<boolean> => {
+    if (helper.process.over || identityOf(helper.plan) !== helper.identity) return false;
+    const now = performance.now();
+    if (helper.plan.globs.length === 0 || now - helper.scannedAt < GLOB_AGE_MS) return true;
+    const plan = await planFor(asked);
+    if (!plan || keyWithStandIns(helper.plan) !== keyWithStandIns(plan)) return false;
+    helper.scannedAt = now;
+    return !helper.process.over && identityOf(helper.plan) === helper.identity;
+  };
+
+  /** A helper that is ready, and counted as used. */
+  const take = async (connection: Connection, key: string, asked: Asked): Promise<Helper> => {
+    for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
+      const helper = await helperOf(connection, key, asked);
+      helper.users++;
+      let isGood = false;
+      try {
+        isGood = await holds(helper, asked);
+      } finally {
+        if (!isGood) {
+          helper.slot.retire();
+          release(helper);
+        }
+      }
+      if (isGood) return helper;
+    }
+    throw changing();
+  };
+
+  const release = (helper: Helper) => {
+    helper.users--;
+    helper.slot.usedAt = ++clock;
+    if (helper.slot.retired) return endUnused(helper);
+    clearTimeout(helper.idle);
+    if (helper.users > 0) return;
+    helper.idle = setTimeout(() => helper.slot.retire(), idleMs);
+    helper.idle.unref?.();
+  };
+
+  return {
+    async call(asked, method: Method, params, signal) {
+      if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
+      const key = JSON.stringify(asked ?? null);
+      const connection = connectionOf(signal);
+      if (!connection.helpers.has(key)) {
+        // Also says what is wrong with a policy, before anything is ended to make room.
+        if (await planFor(asked) === undefined) return undefined;
+        if (executable === undefined) {
+          throw cannotEnforce(
+            "unsupported-platform",
+            "from source there is no file helper: use the compiled executable",
+          );
+        }
+      }
+      const helper = await take(connection, key, asked);
+      try {
+        return { result: await helper.process.request(method.name, params, requestLimitMs) };
+      } finally {
+        release(helper);
+      }
+    },
+  };
+}
+
+/** A retired one first, then one that nobody uses, then the one whose use is longest ago. */
+function leastUseful(slots: ReadonlySet<Slot>): Slot {
+  const rank = ({ retired, helper }: Slot) => retired ? 0 : !helper ? 3 : helper.users > 0 ? 2 : 1;
+  const [least] = [...slots].sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
+  if (!least) throw new Error("unreachable: there is no room because there are some");
+  return least;
+}
+
+/** A plan with its stand-ins made, and what the disk looked like. */
+async function claimed(
+  plan: () => Promise<Plan | undefined>,
+  { journal }: Enforcement,
+): Promise<{ plan: Plan; claim: StubClaim; identity: string }> {
+  for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
+    const made = await plan();
+    if (!made) throw internalError("unreachable: the same request asked for a sandbox before");
+    const identity = identityOf(made);
+    const claim = await journal.claim(made);
+    if (claim) return { plan: made, claim, identity };
+  }
+  throw changing();
+}
+
+function changing(): ExecServerError {
+  return internalError("what the sandbox policy names changes all the time: no sandbox could be made");
+}
+
+/** The key of a plan for which a stand-in is as good as what it stands for: nothing. */
+function keyWithStandIns(plan: Plan): string {
+  return keyOf({
+    ...plan,
+    rules: plan.rules.map((rule) => rule.kind === "missing" ? { ...rule, kind: "directory" } : rule),
+  });
+}

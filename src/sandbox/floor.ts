@@ -1,0 +1,73 @@
+/** The most that the operator allows, whatever a client asks for. */
+import { type Plan, type PlanContext, planOf, requireVisibleCwd } from "./plan.ts";
+import { standing } from "./plan_protection.ts";
+import type { PolicyEntry } from "./policy.ts";
+import { accessOf, intersection } from "./rules.ts";
+
+/** `--sandbox-floor`, with its folders. */
+export interface Floor {
+  readonly kind: "read-only" | "workspace-write";
+  /** `--sandbox-root`: native absolute paths. Each must exist. Without meaning for `read-only`. */
+  readonly roots: readonly string[];
+  /** Whether a sandbox may have the network on. */
+  readonly network: boolean;
+}
+
+/** What decides how programs of people behave later: settings and hooks that they run. */
+export const PROTECTED_NAMES = [".git", ".codex", ".agents", ".aws"] as const;
+
+/**
+ * What the floor allows here and now. Made anew for each start, as every plan: names to protect may have appeared.
+ * @throws ExecServerError `INVALID_PARAMS` as {@link planOf}
+ */
+export function floorPlan(floor: Floor, context: PlanContext): Promise<Plan> {
+  const entries: PolicyEntry[] = [{ place: { kind: "root" }, access: "read", skipMissing: false }];
+  for (const root of floor.kind === "workspace-write" ? floor.roots : []) {
+    entries.push({ place: { kind: "path", path: root }, access: "write", skipMissing: false });
+    for (const name of PROTECTED_NAMES) {
+      const path = `${root === "/" ? "" : root}/${name}`;
+      entries.push({ place: { kind: "path", path }, access: "read", skipMissing: true });
+    }
+  }
+  const policy = {
+    entries,
+    network: floor.network,
+    cwd: undefined,
+    roots: [],
+    temporaryDirectories: undefined,
+    globDepth: undefined,
+  };
+  return planOf(policy, context);
+}
+
+/**
+ * In every point the lesser of what was asked for and what is allowed.
+ * @param plan undefined when no sandbox was asked for: the floor itself then
+ * @param floor made with the same context as the plan
+ * @throws ExecServerError `INVALID_PARAMS` when the starting folder cannot be seen in both
+ */
+export function narrow(plan: Plan | undefined, floor: Plan): Plan {
+  if (plan === undefined) return floor;
+  const tree = intersection(plan, floor);
+  const { rules, absent } = standing(tree);
+  const whole = { base: tree.base, rules };
+  const own = floor.privateFolders.filter((path) =>
+    // What the client may read of the real folder, it still may; what it might write to, it gets a private one for.
+    plan.privateFolders.includes(path) || accessOf(plan, path) === "write"
+  );
+  const narrowed: Plan = {
+    ...whole,
+    globs: [...plan.globs, ...floor.globs],
+    links: [...plan.links, ...floor.links],
+    absent: [...plan.absent, ...floor.absent, ...absent],
+    privateFolders: [...new Set([...plan.privateFolders, ...own])].filter((path) =>
+      accessOf(whole, path) === "read" || (whole.base === "deny" && !rules.some((rule) => rule.path === path))
+    ),
+    network: plan.network && floor.network,
+    unixSockets: plan.unixSockets && floor.unixSockets,
+    nestedNamespaces: plan.nestedNamespaces && floor.nestedNamespaces,
+    cwd: plan.cwd ?? floor.cwd,
+  };
+  requireVisibleCwd(narrowed);
+  return narrowed;
+}

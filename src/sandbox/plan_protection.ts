@@ -1,0 +1,100 @@
+/** What keeps rules from being got round: links, git's pointers, renamed folders, names that do not exist yet. */
+import { readFile } from "node:fs/promises";
+import { posix } from "node:path";
+import { invalidParams } from "../protocol/error.ts";
+import { clip } from "../protocol/quote.ts";
+import type { Followed } from "./plan_entries.ts";
+import { resolvePath, tryResolvePath } from "./resolve.ts";
+import { accessAbove, accessOf, isWithin, type Rule, ruleFor, type RuleTree } from "./rules.ts";
+
+/** A `.git` file is one short line. */
+const MAX_GIT_POINTER_CHARACTERS = 8192;
+
+/**
+ * Refuses what is reached through a link that the sandbox may replace: the next sandbox with the same policy would
+ * grant, protect or deny whatever the link says by then.
+ * @throws ExecServerError `INVALID_PARAMS`
+ */
+export function requireFirmLinks(tree: RuleTree, followed: readonly Followed[]): void {
+  for (const { asked, access, found } of followed) {
+    const loose = found.links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
+    if (loose === undefined) continue;
+    // A grant that adds nothing does no harm.
+    if (access === "write" && accessAbove(tree, found.path) === "write") continue;
+    throw invalidParams(
+      `\`${clip(asked)}\` is reached through the link \`${
+        clip(loose.path)
+      }\`, which the sandbox could replace`,
+    );
+  }
+}
+
+/** A protected `.git` that is a file (worktree, submodule) names folders; hooks and settings are in those. */
+export async function gitRules(tree: RuleTree): Promise<Rule[]> {
+  const rules: Rule[] = [];
+  for (const rule of tree.rules) {
+    if (rule.kind !== "file" || rule.access !== "read" || posix.basename(rule.path) !== ".git") continue;
+    const gitdir = await pointer(rule.path, /^gitdir: (.+)$/m);
+    if (gitdir === undefined) continue;
+    const common = await pointer(posix.join(gitdir, "commondir"), /^(.+)$/m);
+    for (const path of common === undefined ? [gitdir] : [gitdir, common]) {
+      const found = tryResolvePath(path);
+      if (found?.kind !== "directory" || accessOf(tree, found.path) !== "write") continue;
+      rules.push({ path: found.path, access: "read", kind: "directory" });
+    }
+  }
+  return rules;
+}
+
+async function pointer(path: string, pattern: RegExp): Promise<string | undefined> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const found = pattern.exec(text.slice(0, MAX_GIT_POINTER_CHARACTERS))?.[1];
+  return found === undefined ? undefined : posix.resolve(posix.dirname(path), found.trim());
+}
+
+/** Our own files that the sandbox could replace become readable only. */
+export function protectedRules(tree: RuleTree, paths: readonly string[]): Rule[] {
+  const rules: Rule[] = [];
+  for (const path of paths) {
+    const found = resolvePath(path);
+    if (found.kind === "missing" || accessOf(tree, found.path) !== "write") continue;
+    rules.push({ path: found.path, access: "read", kind: found.kind });
+  }
+  return rules;
+}
+
+/**
+ * Makes mount points of the folders between a writable root and what is protected deep below it. A mount point
+ * cannot be renamed; otherwise the folder could be moved away and built anew, without the protection.
+ */
+export function pins(tree: RuleTree): Rule[] {
+  const made: Rule[] = [];
+  for (const rule of tree.rules) {
+    if (rule.access === "write") continue;
+    const root = ruleFor(tree, rule.path, true);
+    if (root?.access !== "write") continue;
+    for (
+      let path = posix.dirname(rule.path);
+      path !== root.path && path !== "/";
+      path = posix.dirname(path)
+    ) {
+      made.push({ path, access: "write", kind: "directory", pin: true });
+    }
+  }
+  return made;
+}
+
+/** Without the rules for missing paths where nothing can appear from inside; those are only watched. */
+export function standing(tree: RuleTree): { rules: readonly Rule[]; absent: readonly string[] } {
+  const idle = tree.rules.filter((rule) =>
+    rule.kind === "missing" && (rule.access === "write" || accessAbove(tree, rule.path) !== "write")
+  );
+  const absent = idle.map((rule) => rule.path);
+  // A pin makes sense only above something protected.
+  const kept = tree.rules.filter((rule) => !idle.includes(rule));
+  const rules = kept.filter((rule) =>
+    !rule.pin ||
+    kept.some((other) => !other.pin && other.access !== "write" && isWithin(other.path, rule.path))
+  );
+  return { rules, absent };
+}
