@@ -36,6 +36,8 @@ export interface SandboxedFiles {
     params: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
   ): Promise<{ readonly result: unknown } | undefined>;
+  /** Ends every helper. Resolves when all are gone, with what stood for missing names. */
+  close(): Promise<void>;
 }
 
 /**

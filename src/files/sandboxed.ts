@@ -263,6 +263,14 @@ export function createSandboxedFiles(
         release(helper);
       }
     },
+    async close() {
+      const slots = [...all];
+      for (const slot of slots) {
+        slot.retire();
+        slot.helper?.process.kill("ends with the server");
+      }
+      await Promise.all(slots.map(({ gone }) => gone));
+    },
   };
 }
 

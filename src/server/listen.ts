@@ -81,7 +81,9 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
     async close() {
       http.close();
       for (const closeConnection of server.connections) closeConnection();
+      const helpersGone = server.sandboxedFiles.close();
       await server.registry.close({ graceMs: server.options.shutdownGraceMs });
+      await helpersGone;
       const deadline = Date.now() + SHUTDOWN_GRACE_MS;
       while (server.connections.size > 0 && Date.now() < deadline) {
         await new Promise((wake) => setTimeout(wake, 5));

@@ -2,7 +2,7 @@
 import { infoRoutes, wireInfo } from "../info/handler.ts";
 import { localInfo } from "../info/local.ts";
 import { localFiles } from "../files/local.ts";
-import { fileRoutes } from "../files/handler.ts";
+import { fileRoutes, type SandboxedFiles } from "../files/handler.ts";
 import { createSandboxedFiles } from "../files/sandboxed.ts";
 import { type ProcessHooks, processRoutes } from "../process/handler.ts";
 import { createLocalProcesses } from "../process/local.ts";
@@ -55,6 +55,8 @@ export interface Server {
   readonly registry: SessionRegistry;
   /** What sandboxes are made with. */
   readonly enforcement: Enforcement;
+  /** The helpers of sandboxed file requests. */
+  readonly sandboxedFiles: SandboxedFiles;
   /** `environmentInfo` of the handshake. */
   readonly info: ReturnType<typeof wireInfo>;
   /** Every method, for the checks that come before there is a session. */
@@ -95,7 +97,8 @@ const NO_HOOKS: ProcessHooks = {
 export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
   const info = localInfo();
   const enforcement = createEnforcement({ floor: options.floor });
-  const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), createSandboxedFiles(enforcement))];
+  const sandboxedFiles = createSandboxedFiles(enforcement);
+  const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
   const registry = createSessionRegistry(options);
@@ -104,6 +107,7 @@ export async function createServer(options: ServerOptions, log: Log): Promise<Se
     log,
     registry,
     enforcement,
+    sandboxedFiles,
     info: wireInfo(await info.get()),
     declared: table(processRoutes(createLocalProcesses(options.retention), NO_HOOKS, enforcement)),
     routesOf(session) {

@@ -77,7 +77,7 @@ for (const { identity, uid } of IDENTITIES) {
 }
 
 test.after(() => {
-  if (process.env["SANDBOX_TABLE"] === "1") console.log(attackTable(ATTACKS, columns));
+  if (process.env["SANDBOX_TABLE"] === "1") console.log(`\n${attackTable(ATTACKS, columns)}`);
 });
 
 test.run();
