@@ -18,7 +18,7 @@ import { startAttackServer } from "./attacks/wire_start.ts";
 const MIB = 1024 * 1024;
 /** What the operator's clients ask for; `processes` cannot be enforced for root without the pids controller. */
 const LIMITS = { cpuSeconds: 5, fileSizeBytes: 64 * MIB, dataBytes: 1024 * MIB, openFiles: 256 };
-const STAND_INS = /^(?:\S+\/\.(?:git|agents|codex) is new(?:; |$))+$/;
+const STAND_INS = /^(?:\S+\/\.(?:git|agents|codex) is (?:new|gone)(?:; |$))+$/;
 const columns: Column[] = [];
 
 for (const { identity, uid } of IDENTITIES) {
@@ -59,7 +59,8 @@ for (const { identity, uid } of IDENTITIES) {
         const call = (method: string, params: Record<string, unknown>) => client.call(method, params);
         const verdicts = await runFileAttacks(FILE_ATTACKS, { scene, call });
         console.log(`files, ${identity}: ${JSON.stringify(counts(verdicts))}`);
-        // A stand-in of a protected name is there as long as a helper is, empty; that it goes is asked below.
+        // A stand-in of a protected name is there as long as a helper is, empty (what is in a real one would be told of,
+        // too), and comes and goes with helpers; that it goes for good is asked below.
         const escaped = verdicts.filter(({ result, detail }) =>
           result === "ERROR" || result === "ESCAPED" && !STAND_INS.test(detail)
         );
