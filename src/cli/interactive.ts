@@ -12,6 +12,7 @@ import { printable } from "./printable.ts";
 import { createScreenModes } from "./screen_modes.ts";
 import { endForGood, onSignals, passOn, stopOurselves } from "./signals.ts";
 import { onResize, rawTerminal, terminalSize } from "./terminal.ts";
+import { written } from "./written.ts";
 
 /** How a terminal session is to be. */
 export interface InteractiveOptions {
@@ -92,7 +93,7 @@ export async function interact(started: Process, options: InteractiveOptions): P
       seq = event.seq;
       if (event.type !== "output") continue;
       modes.see(event.bytes);
-      await write(event.bytes);
+      await written(process.stdout, event.bytes);
     }
     done.resolve({ kind: "exited", exit: await started.wait() });
   };
@@ -150,7 +151,7 @@ export async function interact(started: Process, options: InteractiveOptions): P
     return end;
   } finally {
     for (const each of stop) each();
-    if (!byItself) await Promise.race([write(modes.undo()), delay(UNDO_LIMIT_MS)]);
+    if (!byItself) await Promise.race([written(process.stdout, modes.undo()), delay(UNDO_LIMIT_MS)]);
     if (!ended && isatty(2)) process.stderr.write("\r\n"); // what is said next begins a line
     terminal.restore();
   }
@@ -163,11 +164,6 @@ async function hangUp(started: Process): Promise<void> {
   // A shell that was just about to wait for keys notices the first one only at the next key (seen with bash 5.2).
   const again = setInterval(once, HANG_UP_AGAIN_MS);
   await endForGood(started, HANG_UP_GRACE_MS).finally(() => clearInterval(again));
-}
-
-async function write(data: Uint8Array | string): Promise<void> {
-  if (data.length === 0) return;
-  await new Promise<void>((resolve) => process.stdout.write(data, () => resolve()));
 }
 
 function helpText(escape: number | undefined, detachable: boolean): string {

@@ -3,6 +3,7 @@ import process from "node:process";
 import { complain } from "./exit.ts";
 import { type Options, switchOption } from "./options.ts";
 import { chosenProcess, withSession } from "./session.ts";
+import { written } from "./written.ts";
 
 /** Prints what is kept of a process's output, and leaves it there. */
 export async function logs(options: Options): Promise<number> {
@@ -11,7 +12,7 @@ export async function logs(options: Options): Promise<number> {
     if (kept.beginningLost) complain("older output is not kept any more");
     for (const { stream, bytes } of kept.chunks) {
       const to = stream === "stderr" ? process.stderr : process.stdout;
-      await new Promise<void>((resolve) => to.write(bytes, () => resolve()));
+      await written(to, bytes);
     }
     if (kept.more) complain("there is more; `exec-server attach` gets all of it");
     return 0;

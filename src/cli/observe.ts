@@ -12,6 +12,7 @@ import { createScreenModes } from "./screen_modes.ts";
 import { sessionOptions } from "./session.ts";
 import { onSignals } from "./signals.ts";
 import { atTerminal, type RawTerminal, rawTerminal } from "./terminal.ts";
+import { written } from "./written.ts";
 
 const CTRL_C = 0x03;
 /** A screen that takes nothing any more must not keep us. */
@@ -68,7 +69,7 @@ async function watch(observed: Process, notice: ConnectionNotice): Promise<numbe
         }
       }
       const to = event.stream === "stderr" ? process.stderr : process.stdout;
-      await new Promise<void>((resolve) => to.write(event.bytes, () => resolve()));
+      await written(to, event.bytes);
     }
     done.resolve(await observed.wait());
   };
@@ -90,8 +91,7 @@ async function watch(observed: Process, notice: ConnectionNotice): Promise<numbe
     for (const each of stop) each();
     const undo = modes.undo();
     if (undo !== "") {
-      const written = new Promise<void>((resolve) => process.stdout.write(undo, () => resolve()));
-      await Promise.race([written, delay(UNDO_LIMIT_MS)]);
+      await Promise.race([written(process.stdout, undo), delay(UNDO_LIMIT_MS)]);
     }
     terminal?.restore();
   }

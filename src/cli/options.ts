@@ -7,6 +7,9 @@ import { camelCase, givenText } from "./arguments.ts";
 import { escapeCharacter } from "./escape.ts";
 import { UsageError } from "./exit.ts";
 
+/** The longest time that a timer can hold, in whole seconds. */
+export const MAX_TIMER_SECONDS = Math.floor(MAX_TIMER_MS / 1000);
+
 /** Parsed options of a command. */
 export type Options = Readonly<Record<string, unknown>>;
 
@@ -133,7 +136,7 @@ export async function openEnvironment(options: Options, how: RemoteOptions = {})
 /** `--session-ttl`, in seconds, as the option of a connection. */
 export function ttlOption(options: Options): RemoteOptions {
   if (textOption(options, "session-ttl") === undefined) return {};
-  return { sessionTtlMs: 1000 * countOption(options, "session-ttl", 1, 2_147_483, 90) };
+  return { sessionTtlMs: 1000 * countOption(options, "session-ttl", 1, MAX_TIMER_SECONDS, 90) };
 }
 
 /** Says on standard error that the connection broke or is back: on a terminal, or with `--verbose`. */

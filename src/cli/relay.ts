@@ -4,6 +4,7 @@ import type { Writable } from "node:stream";
 import type { Process } from "../process/trait.ts";
 import { complain, ExitCode, exitCodeOf, explain } from "./exit.ts";
 import { forwardSignals } from "./signals.ts";
+import { written } from "./written.ts";
 
 /** What becomes the process's input: ours, nothing at all, or its end at once. */
 export type Input = "ours" | "none" | "end";
@@ -45,7 +46,7 @@ async function copy(from: ReadableStream<Uint8Array>, to: Writable, onBrokenPipe
   });
   for await (const bytes of from) {
     if (broken) continue; // what is left must still be taken, so that the process can end
-    await new Promise<void>((resolve) => to.write(bytes, () => resolve()));
+    await written(to, bytes);
   }
 }
 

@@ -10,6 +10,7 @@ import { ExitCode, UsageError } from "./exit.ts";
 import {
   countOption,
   listOption,
+  MAX_TIMER_SECONDS,
   type Options,
   sizeOption,
   switchOption,
@@ -17,11 +18,8 @@ import {
   wordOption,
 } from "./options.ts";
 
-/** The longest time that a timer can hold, in seconds (setTimeout takes 31 bits of ms). */
-const MAX_SECONDS = 2_147_483;
-
 function secondsOption(options: Options, name: string, otherwiseMs: number): number {
-  return 1000 * countOption(options, name, 1, MAX_SECONDS, otherwiseMs / 1000);
+  return 1000 * countOption(options, name, 1, MAX_TIMER_SECONDS, otherwiseMs / 1000);
 }
 
 /** `--sandbox-floor` and what belongs to it. @throws UsageError when a root is no directory */
@@ -72,7 +70,13 @@ export async function serve(options: Options): Promise<number> {
     maxSessionTtlMs: secondsOption(options, "max-session-ttl", DEFAULT_SERVER_OPTIONS.maxSessionTtlMs),
     takeOver: options["takeOver"] !== false, // cac turns --no-take-over into `takeOver: false`
     shutdownGraceMs: 1000 *
-      countOption(options, "shutdown-grace", 0, MAX_SECONDS, DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000),
+      countOption(
+        options,
+        "shutdown-grace",
+        0,
+        MAX_TIMER_SECONDS,
+        DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
+      ),
     floor,
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),

@@ -1,18 +1,18 @@
 /** One file helper: the process, from its start in the sandbox to its end, and the requests on their way. */
 import { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { type ExecServerError, fromWire, internalError } from "../protocol/error.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
+import { send } from "../runtime/signal.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import type { ByteSource, Child } from "../runtime/child.ts";
 import { sealedDescriptor } from "../runtime/memfd.ts";
 import { spawnChild } from "../runtime/spawn.ts";
 import { bubblewrapCommand, DESCRIPTORS } from "../sandbox/bubblewrap.ts";
-import { mountProblem } from "../sandbox/mount_check.ts";
 import { executableInside } from "../sandbox/mounts.ts";
 import type { Plan } from "../sandbox/plan.ts";
+import { childPid, mountProblemOf } from "../sandbox/standing.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import { linesOf } from "./helper_lines.ts";
 import { openingText, readAnswer, readReady } from "./helper_messages.ts";
@@ -65,8 +65,12 @@ export async function startHelper(start: HelperStart): Promise<HelperProcess> {
   const timer = setTimeout(() => helper.kill("did not start in time"), START_LIMIT_MS);
   try {
     helper.say(openingText(start.plan));
-    const [pid] = await Promise.all([childPid(child), helper.ready]);
-    const problem = mountProblem(mounts, mountsOf(pid), mountsOf("self"));
+    const status = child.extra?.outputs[0];
+    if (!status) throw internalError("unreachable: the status descriptor was asked for");
+    helper.ended.finally(() => status.close());
+    const [pid] = await Promise.all([childPid(status), helper.ready]);
+    if (pid === undefined) throw internalError("the sandbox could not be made");
+    const problem = mountProblemOf(mounts, pid);
     if (problem !== undefined) throw internalError(`the sandbox is not what it should be: ${problem}`);
     return helper;
   } catch (error) {
@@ -115,29 +119,6 @@ function environment(): Record<string, string> {
   }));
 }
 
-function mountsOf(pid: number | "self"): string {
-  try {
-    return readFileSync(`/proc/${pid}/mountinfo`, "utf8");
-  } catch (error) {
-    throw internalError("the mounts of the sandbox cannot be checked", error);
-  }
-}
-
-/** The helper's process, from bwrap's status. The rest of the status is read away: nobody must wait to write it. */
-function childPid({ extra }: Child): Promise<number> {
-  const source = extra?.outputs[0];
-  if (!source) throw internalError("unreachable: the status descriptor was asked for");
-  return new Promise((resolve, reject) => {
-    let text = "";
-    const take = (bytes: Uint8Array) => {
-      if (text.length < MAX_ERROR_CHARACTERS) text += Buffer.from(bytes).toString();
-      const found = /"child-pid"\s*:\s*(\d+)/.exec(text)?.[1];
-      if (found !== undefined) resolve(Number(found));
-    };
-    each(source, take).then(() => reject(internalError("the sandbox could not be made")));
-  });
-}
-
 async function each(source: ByteSource, take: (bytes: Uint8Array) => void): Promise<void> {
   try {
     for (let bytes = await source.read(); bytes !== null; bytes = await source.read()) take(bytes);
@@ -170,11 +151,7 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   };
   const kill = (why: string) => {
     fail(why);
-    try {
-      process.kill(-child.pid, "SIGKILL"); // bwrap leads the group; with it goes everything inside
-    } catch {
-      // gone already
-    }
+    send(-child.pid, "SIGKILL"); // bwrap leads the group; with it goes everything inside
   };
   const settle = (line: string) => {
     if (!isReady) {

@@ -4,7 +4,7 @@
  * can be had, or one fails, the request fails.
  */
 import { tmpdir } from "node:os";
-import { type ExecServerError, internalError } from "../protocol/error.ts";
+import { internalError } from "../protocol/error.ts";
 import type { Method } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
 import { isCompiled } from "../runtime/self_command.ts";
@@ -12,7 +12,7 @@ import type { Enforcement } from "../sandbox/enforcement.ts";
 import { createGlobScanner } from "../sandbox/glob_cache.ts";
 import { identityOf, keyOf } from "../sandbox/identity.ts";
 import type { Plan } from "../sandbox/plan.ts";
-import type { StubClaim } from "../sandbox/stubs.ts";
+import { changing, claimed } from "../sandbox/standing.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { SandboxedFiles } from "./handler.ts";
 import { type HelperProcess, startHelper } from "./helper_process.ts";
@@ -166,7 +166,14 @@ export function createSandboxedFiles(
     const { slot, free } = await takeSlot(connection, forget);
     try {
       const { bwrap } = await enforcement.available();
-      const { plan, claim, identity } = await claimed(() => planFor(asked), enforcement);
+      let identity = "";
+      const made = await claimed(async () => {
+        const plan = await planFor(asked);
+        if (plan) identity = identityOf(plan); // before its stand-ins are made: what changes meanwhile is noticed
+        return plan;
+      }, enforcement.journal);
+      if (!made) throw internalError("unreachable: the same request asked for a sandbox before");
+      const { plan, claim } = made;
       const process = await startHelper({
         plan,
         bwrap,
@@ -280,25 +287,6 @@ function leastUseful(slots: ReadonlySet<Slot>): Slot {
   const [least] = [...slots].sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
   if (!least) throw new Error("unreachable: there is no room because there are some");
   return least;
-}
-
-/** A plan with its stand-ins made, and what the disk looked like. */
-async function claimed(
-  plan: () => Promise<Plan | undefined>,
-  { journal }: Enforcement,
-): Promise<{ plan: Plan; claim: StubClaim; identity: string }> {
-  for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
-    const made = await plan();
-    if (!made) throw internalError("unreachable: the same request asked for a sandbox before");
-    const identity = identityOf(made);
-    const claim = await journal.claim(made);
-    if (claim) return { plan: made, claim, identity };
-  }
-  throw changing();
-}
-
-function changing(): ExecServerError {
-  return internalError("what the sandbox policy names changes all the time: no sandbox could be made");
 }
 
 /** The key of a plan for which a stand-in is as good as what it stands for: nothing. */

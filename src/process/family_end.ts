@@ -1,5 +1,5 @@
 /** How processes are ended that do not want to: the order of signals, looks and pauses. */
-import type { ProcStat } from "./proc_stat.ts";
+import type { ProcStat } from "../runtime/proc_stat.ts";
 
 /** So long is tried to kill, in ms. What is left then hangs in the kernel, on a dead disk for example. */
 export const KILL_LIMIT_MS = 2_000;

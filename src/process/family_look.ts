@@ -12,7 +12,7 @@ import {
   readEnviron,
   readTable,
   readTableInSlices,
-} from "./proc_stat.ts";
+} from "../runtime/proc_stat.ts";
 
 /** Ours, and no member of any family. */
 export const outsiders: Set<number> = new Set();

@@ -1,5 +1,5 @@
 /** Who belongs to which family: decided from one table of processes, without looking at anything else. */
-import { isLiving, type ProcStat } from "./proc_stat.ts";
+import { isLiving, type ProcStat } from "../runtime/proc_stat.ts";
 
 /** What is known of a family. */
 export interface Claim {

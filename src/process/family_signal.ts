@@ -1,19 +1,6 @@
-/** Signals to single processes and to groups, with their refusals told apart. */
-import process from "node:process";
-import { hasCode } from "../protocol/error.ts";
-import { isLiving, type ProcStat, readStat } from "./proc_stat.ts";
-
-/** Sends a signal; a negative id means a group. `refused`: it runs as another user. */
-export function send(id: number, signal: NodeJS.Signals | 0): "sent" | "gone" | "refused" {
-  try {
-    process.kill(id, signal);
-    return "sent";
-  } catch (error) {
-    if (hasCode(error) && error.code === "ESRCH") return "gone";
-    if (hasCode(error) && error.code === "EPERM") return "refused";
-    throw error;
-  }
-}
+/** Signals to exactly one process: pids get used again. */
+import { isLiving, type ProcStat, readStat } from "../runtime/proc_stat.ts";
+import { send } from "../runtime/signal.ts";
 
 /** True while exactly this process exists, be it as a zombie. */
 export function exists(one: ProcStat): boolean {

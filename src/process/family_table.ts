@@ -2,7 +2,7 @@
 import { look, nobodys } from "./family_look.ts";
 import { type Belonging, type Claim, membersOf, type Scene } from "./family_members.ts";
 import { tellGuard } from "./guard.ts";
-import { send } from "./family_signal.ts";
+import { send } from "../runtime/signal.ts";
 
 /** A family that has begun. */
 export interface Begun extends Claim {

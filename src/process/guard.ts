@@ -7,7 +7,7 @@ import { type Background, spawnBackground } from "../runtime/background.ts";
 import type { OwnCgroup } from "./cgroup.ts";
 import { outsiders } from "./family_look.ts";
 import { serverToken } from "./family_mark.ts";
-import { send } from "./family_signal.ts";
+import { send } from "../runtime/signal.ts";
 import { GUARD_SCRIPT } from "./guard_script.ts";
 
 /** What the guard is to know. */
@@ -40,11 +40,6 @@ let guard: Background | undefined;
 export function enableGuard(options: GuardOptions = {}): void {
   enabled = process.platform === "linux";
   cgroup = options.cgroup;
-}
-
-/** The guard's pid, while it runs. */
-export function guardPid(): number | undefined {
-  return guard?.pid;
 }
 
 /** A leader comes (`+`) or goes (`-`). */

@@ -7,7 +7,7 @@ import { spawnChild } from "../runtime/spawn.ts";
 import { spawnTerminal } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { cgroupInUse, mayStart } from "./family_look.ts";
-import { findProgram, requireDirectory } from "./find_program.ts";
+import { findProgram, requireDirectory } from "../command/find_program.ts";
 import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
 import { launchInside, prepare, type Prepared } from "./sandboxed.ts";
 import type { LocalStart } from "./local.ts";
@@ -89,15 +89,15 @@ export async function launch(
     return leaf ? { ...launched, release: () => leaf.remove() } : launched;
   };
   try {
-    return await start({ file, argv: [options.arg0 ?? first, ...rest] });
+    return await start({ file, argv: [options.arg0 ?? first, ...rest] }).catch((error: unknown) => {
+      // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
+      if (sandbox || !hasCode(error) || error.code !== "ENOEXEC") throw error;
+      return start({ file: SHELL, argv: [SHELL, file, ...rest] });
+    });
   } catch (error) {
-    // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
-    if (sandbox || !hasCode(error) || error.code !== "ENOEXEC") {
-      leaf?.remove();
-      await sandbox?.claim.release();
-      throw error;
-    }
-    return await start({ file: SHELL, argv: [SHELL, file, ...rest] });
+    leaf?.remove();
+    await sandbox?.claim.release();
+    throw error;
   }
 }
 

@@ -1,6 +1,5 @@
 /** The program in a sandbox, as it is known outside. */
-import { readdirSync } from "node:fs";
-import { readStat } from "./proc_stat.ts";
+import { listPids, readStat } from "../runtime/proc_stat.ts";
 
 /** Where it is. */
 export interface ProgramInside {
@@ -37,8 +36,8 @@ function childOf(parent: number): { pid: number; startTime: number } | undefined
     const found = isChild(pid);
     if (found) return found;
   }
-  for (const name of readdirSync("/proc")) {
-    const found = /^\d+$/.test(name) ? isChild(Number(name)) : undefined;
+  for (const pid of listPids()) {
+    const found = isChild(pid);
     if (found) return found;
   }
   return undefined;

@@ -23,8 +23,8 @@
 import { accessSync, constants } from "node:fs";
 import process from "node:process";
 import { unsupported } from "../protocol/error.ts";
-import { withArgv0 } from "./resource_limits_argv0.ts";
-import { passesShell } from "./resource_limits_names.ts";
+import { withArgv0 } from "../command/argv0.ts";
+import { passesShell } from "../command/shell_names.ts";
 import { ulimitCommands } from "./resource_limits_rlimits.ts";
 import type { ResourceLimits } from "./trait.ts";
 

@@ -12,26 +12,26 @@
  * With a terminal everything down to the program is without one: else Ctrl-C would end bwrap, and with it all.
  */
 import { Buffer } from "node:buffer";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { ExecServerError, internalError, invalidParams, unsupported } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
-import type { ByteSource, ExtraDescriptors } from "../runtime/child.ts";
+import type { ExtraDescriptors } from "../runtime/child.ts";
 import { sealedDescriptor } from "../runtime/memfd.ts";
 import { bubblewrapCommand, DESCRIPTORS } from "../sandbox/bubblewrap.ts";
 import type { Enforcement } from "../sandbox/enforcement.ts";
-import { mountProblem } from "../sandbox/mount_check.ts";
 import type { Plan, PlanContext } from "../sandbox/plan.ts";
 import { tryResolvePath } from "../sandbox/resolve.ts";
 import { accessOf } from "../sandbox/rules.ts";
+import { childPid, claimed, mountProblemOf } from "../sandbox/standing.ts";
 import type { StubClaim } from "../sandbox/stubs.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { Launched } from "./launch.ts";
 import { signalGroup } from "./process_group.ts";
 import { programIn } from "./program_inside.ts";
 import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
-import { withArgv0 } from "./resource_limits_argv0.ts";
+import { withArgv0 } from "../command/argv0.ts";
 
 /** What a start is to be held to. */
 export interface Enforced {
@@ -64,8 +64,6 @@ export type Spawner = (command: LimitedCommand, cwd: string, extra: ExtraDescrip
 
 /** bwrap takes 15 ms; on a machine that swaps, seconds. A folder on a dead network disk hangs it for ever. */
 const STAND_LIMIT_MS = 20_000;
-/** The disk may change between a plan and its stand-ins; whoever changes it all the time gets no sandbox. */
-const MAX_PLANS = 5;
 /** What is told of bwrap's complaint. */
 const MAX_COMPLAINT_BYTES = 2_000;
 const COMPLAINT_LIMIT_MS = 1_000;
@@ -82,15 +80,15 @@ export async function prepare(
   { cwd, file }: { cwd: string; file: string },
 ): Promise<Prepared | undefined> {
   const context: PlanContext = { cwd, temporaryDirectories: [tmpdir()], privateTemp: true, visible: [file] };
-  for (let count = 0; count < MAX_PLANS; count++) {
+  let bwrap = "";
+  const made = await claimed(async () => {
     const plan = await enforcement.plan(asked, context);
     if (!plan) return undefined;
     requireVisible(plan, file);
-    const { bwrap } = await enforcement.available();
-    const claim = await enforcement.journal.claim(plan);
-    if (claim) return { plan, bwrap, filter: enforcement.filter(plan), claim };
-  }
-  throw internalError("the sandbox could not be set up: what it is about changes all the time");
+    ({ bwrap } = await enforcement.available());
+    return plan;
+  }, enforcement.journal);
+  return made && { ...made, bwrap, filter: enforcement.filter(made.plan) };
 }
 
 function requireVisible(plan: Plan, file: string): void {
@@ -139,7 +137,7 @@ export async function launchInside(
     await within(STAND_LIMIT_MS, async () => {
       const init = await childPid(status);
       if (await ready.read() === null || init === undefined) throw notStanding();
-      const problem = mountProblem(plan, mountsOf(init), mountsOf("self"));
+      const problem = mountProblemOf(plan, init);
       if (problem !== undefined) throw notStanding(problem);
       inside.found(init);
       await go.write(Buffer.from("go\n")).catch(() => {
@@ -171,24 +169,6 @@ function withTerminal(plan: Plan, command: LimitedCommand): LimitedCommand {
 
 function notStanding(problem?: string): ExecServerError {
   return internalError(`the sandbox could not be set up${problem === undefined ? "" : `: ${problem}`}`);
-}
-
-async function childPid(status: ByteSource): Promise<number | undefined> {
-  for (let text = "";;) {
-    const bytes = await status.read();
-    if (bytes === null) return undefined;
-    text += Buffer.from(bytes).toString("latin1");
-    const found = /"child-pid"\s*:\s*(\d+)\b[^\d]/.exec(text)?.[1];
-    if (found !== undefined) return Number(found);
-  }
-}
-
-function mountsOf(process: number | "self"): string {
-  try {
-    return readFileSync(`/proc/${process}/mountinfo`, "utf8");
-  } catch {
-    throw notStanding("its mounts cannot be checked");
-  }
 }
 
 async function within(limitMs: number, action: () => Promise<void>): Promise<void> {

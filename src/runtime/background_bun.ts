@@ -1,12 +1,9 @@
 /** Background programs under Bun: its `node:child_process` takes 12 ms to load, and writes only after the turn. */
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { Background, BackgroundOptions } from "./background.ts";
-import { bun, libc } from "./bun.ts";
+import { bun } from "./bun.ts";
 import { ownedChildren } from "./owned_children.ts";
-import { openPipe } from "./pipe_bun.ts";
-
-const F_SETFL = 4;
-const O_WRONLY_NONBLOCK = 0o1 | 0o4000;
+import { openPipe, setNonBlocking } from "./pipe_bun.ts";
 
 /** Starts a program in the background. */
 export function spawnBackgroundBun({ file, args, env }: BackgroundOptions): Background {
@@ -23,7 +20,7 @@ export function spawnBackgroundBun({ file, args, env }: BackgroundOptions): Back
     });
     ownedChildren.add(child.pid);
     if ("unref" in child && typeof child.unref === "function") child.unref();
-    libc.fcntl(writeEnd, F_SETFL, O_WRONLY_NONBLOCK); // whoever does not read must not hold us up
+    setNonBlocking(writeEnd); // whoever does not read must not hold us up
     let open = true;
     const say = (text: string) => {
       try {

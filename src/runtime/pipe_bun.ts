@@ -22,8 +22,28 @@ export function openPipe(): { readEnd: number; writeEnd: number } {
   return { readEnd, writeEnd };
 }
 
-/** Reads a pipe's read end; owns the descriptor. */
+/** Lets writes to a descriptor fail with EAGAIN instead of waiting. */
+export function setNonBlocking(fd: number): void {
+  libc.fcntl(fd, F_SETFL, O_WRONLY_NONBLOCK);
+}
+
+/**
+ * Reads a pipe's read end; owns the descriptor. Bun's stream reads from a duplicate, which it closes itself.
+ * @throws an error with the code EMFILE
+ */
 export function pipeSource(fd: number): ByteSource {
+  return descriptorSource(fd, { endsWithError: false, closed() {} });
+}
+
+/**
+ * Reads any descriptor; owns it.
+ * @param how.endsWithError a failed read is the end, as EIO is of a terminal
+ * @param how.closed called when the descriptor is about to be closed
+ */
+export function descriptorSource(
+  fd: number,
+  how: { readonly endsWithError: boolean; readonly closed: () => void },
+): ByteSource {
   const reader = bun.file(fd).stream().getReader();
   const pollfd = new Int32Array([fd, POLLIN]);
   let open = true;
@@ -32,6 +52,7 @@ export function pipeSource(fd: number): ByteSource {
     if (!open) return;
     open = false;
     reader.cancel().catch(() => {});
+    how.closed();
     closeSync(fd);
   };
   return {
@@ -41,6 +62,8 @@ export function pipeSource(fd: number): ByteSource {
       try {
         const { done, value } = await reader.read();
         if (!done && value !== undefined) return value;
+      } catch (error) {
+        if (!how.endsWithError) throw error;
       } finally {
         waiting = false;
       }
@@ -58,7 +81,7 @@ export function pipeSource(fd: number): ByteSource {
 
 /** Writes a pipe's write end; owns the descriptor. */
 export function pipeSink(fd: number): ByteSink {
-  libc.fcntl(fd, F_SETFL, O_WRONLY_NONBLOCK);
+  setNonBlocking(fd);
   const sink = bun.file(fd).writer(); // has a duplicate of the descriptor, which end() closes
   let open = true;
   let writing = false;

@@ -4,7 +4,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { ptr } from "./bun.ts";
 import { ptyLibc } from "./pty_libc_bun.ts";
 import type { TerminalSize } from "./terminal.ts";
-import { codedError, errorCode, unsupported } from "./terminal_error.ts";
+import { codedError, errorCode, unsupported } from "./coded_error.ts";
 
 // Linux, the same on all architectures that Bun has.
 const O_CLOEXEC = 0o2000000;

@@ -1,6 +1,6 @@
 /** The part of libc that only terminals need, looked up apart: a libc that lacks it lacks terminals, nothing else. */
 import { libcSymbols } from "./bun.ts";
-import { unsupported } from "./terminal_error.ts";
+import { unsupported } from "./coded_error.ts";
 
 /** See the manual pages of the same names. All pointers are addresses of views, or views. */
 export interface PtyLibc {

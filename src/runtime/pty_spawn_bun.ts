@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { libc as plain, ptr } from "./bun.ts";
 import { addCloseFrom, type PtyLibc, ptyLibc } from "./pty_libc_bun.ts";
 import type { TerminalOptions } from "./terminal.ts";
-import { codedError, errnoError } from "./terminal_error.ts";
+import { codedError, errnoError } from "./coded_error.ts";
 
 const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;

@@ -17,6 +17,7 @@ import type {
 } from "./child.ts";
 import { runtime } from "./detect.ts";
 import { type Fifo, takeFifo } from "./fifo_node.ts";
+import { streamSource } from "./stream_source_node.ts";
 
 /** Starts a child. @throws an error with a POSIX code */
 export async function spawnNode(options: SpawnOptions): Promise<Child> {
@@ -59,8 +60,8 @@ export async function spawnNode(options: SpawnOptions): Promise<Child> {
   return {
     pid: child.pid,
     stdin: child.stdin ? streamSink(child.stdin) : null,
-    stdout: streamSource(output?.stream ?? child.stdout),
-    stderr: streamSource(errors?.stream ?? child.stderr),
+    stdout: pipeSource(output?.stream ?? child.stdout),
+    stderr: pipeSource(errors?.stream ?? child.stderr),
     extra: extra && extraEnds(child, extra),
     exited: new Promise<ChildExit>((resolve) => {
       child.once("exit", (code, signal) => {
@@ -76,7 +77,7 @@ function extraEnds(child: ChildProcess, extra: ExtraDescriptors): ExtraEnds {
   const all: readonly (Readable | Writable | null | undefined)[] = child.stdio;
   const ends = Array.from({ length: extra.outputs + extra.inputs }, (_, index) => all[first + index]);
   return {
-    outputs: ends.slice(0, extra.outputs).map((end) => streamSource(end && "read" in end ? end : null)),
+    outputs: ends.slice(0, extra.outputs).map((end) => pipeSource(end && "read" in end ? end : null)),
     inputs: ends.slice(extra.outputs).map((end) => {
       if (!end || !("write" in end)) throw new Error("unreachable: the child was started with pipes");
       return streamSink(end);
@@ -84,44 +85,9 @@ function extraEnds(child: ChildProcess, extra: ExtraDescriptors): ExtraEnds {
   };
 }
 
-/** Reads with `readable` and `read()`: under a `data` listener a child's exit resumes a paused stream and bytes are lost. */
-function streamSource(stream: Readable | null): ByteSource {
+function pipeSource(stream: Readable | null): ByteSource {
   if (!stream) throw new Error("unreachable: the child was started with pipes");
-  let ended = false;
-  let readable = false;
-  let wake: (() => void) | undefined;
-  const notify = () => {
-    const waiting = wake;
-    wake = undefined;
-    waiting?.();
-  };
-  stream.on("readable", () => {
-    readable = true;
-    notify();
-  });
-  for (const event of ["end", "close", "error"]) {
-    stream.on(event, () => {
-      ended = true;
-      notify();
-    });
-  }
-  return {
-    async read() {
-      for (;;) {
-        const chunk: unknown = stream.read();
-        if (chunk instanceof Uint8Array) return chunk;
-        readable = false;
-        if (ended || stream.destroyed) return null;
-        await new Promise<void>((resolve) => wake = resolve);
-      }
-    },
-    mayHaveMore: () => !ended && (readable || wake === undefined || stream.readableLength > 0),
-    close() {
-      ended = true;
-      stream.destroy();
-      notify();
-    },
-  };
+  return streamSource(stream);
 }
 
 function streamSink(stream: Writable): ByteSink {

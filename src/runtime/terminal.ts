@@ -1,5 +1,5 @@
 /** A child process with a terminal of its own: what every runtime's way to one is reduced to. */
-import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "./child.ts";
+import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds, SpawnOptions } from "./child.ts";
 import { runtime } from "./detect.ts";
 
 /** The size of a terminal, in characters. */
@@ -8,14 +8,8 @@ export interface TerminalSize {
   readonly cols: number;
 }
 
-/** What to run. Everything is resolved: an absolute program, an existing directory, the exact environment. */
-export interface TerminalOptions {
-  /** Absolute path of the program. */
-  readonly file: string;
-  /** argv[0] as the child sees it, then the arguments. */
-  readonly argv: readonly string[];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
+/** What to run. */
+export interface TerminalOptions extends Omit<SpawnOptions, "stdin"> {
   readonly size: TerminalSize;
   /**
    * Descriptors beside the first three, compiled only. Such a child leads a session without a controlling terminal:

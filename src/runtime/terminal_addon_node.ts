@@ -4,7 +4,7 @@
  */
 import { createRequire } from "node:module";
 import process from "node:process";
-import { unsupported } from "./terminal_error.ts";
+import { unsupported } from "./coded_error.ts";
 
 /** The native functions that are used. */
 export interface PtyAddon {

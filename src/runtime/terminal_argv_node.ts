@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import type { TerminalOptions } from "./terminal.ts";
-import { unsupported } from "./terminal_error.ts";
+import { unsupported } from "./coded_error.ts";
 
 const SHELLS = ["/bin/bash", "/usr/bin/bash"];
 /** What bash puts into the environment of its own accord. */

@@ -1,16 +1,14 @@
 /** Terminals under Bun (the compiled executable): `Bun.spawn({ terminal })` cannot be paused, so libc makes them. */
 import { closeSync, writeSync } from "node:fs";
-import { bun, libc, ptr } from "./bun.ts";
 import type { ByteSource } from "./child.ts";
 import { type OpenExtra, openExtra } from "./extra_bun.ts";
+import { descriptorSource } from "./pipe_bun.ts";
 import { openPty, setSize } from "./pty_bun.ts";
 import { spawnOn } from "./pty_spawn_bun.ts";
 import type { TerminalChild, TerminalOptions } from "./terminal.ts";
-import { codedError, errorCode } from "./terminal_error.ts";
+import { codedError, errorCode } from "./coded_error.ts";
 import { startAndReap } from "./terminal_exit_bun.ts";
 import { terminalSink } from "./terminal_sink.ts";
-
-const POLLIN = 1;
 
 /** Starts a child on a new terminal. @throws an error with a POSIX code, or with UNSUPPORTED */
 export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
@@ -21,9 +19,12 @@ export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
   let extra: OpenExtra | undefined;
   try {
     // Before the start: it needs a descriptor of its own, and there may be none left.
-    output = masterSource(master, () => {
-      open = false;
-      input.destroy();
+    output = descriptorSource(master, {
+      endsWithError: true, // EIO: nobody has the terminal open any more, and everything has been read
+      closed() {
+        open = false;
+        input.destroy();
+      },
     });
     if (options.extra) extra = openExtra(options.extra);
     const childEnds = extra?.childEnds;
@@ -60,44 +61,4 @@ function take(master: number, bytes: Uint8Array): number {
 
 function gone(): never {
   throw codedError("EPIPE", "the terminal is gone");
-}
-
-/**
- * Reads the master; owns the descriptor. Bun's stream reads from a duplicate, which it closes itself. It reads ahead,
- * up to some 400 KB. @throws an error with the code EMFILE
- */
-function masterSource(fd: number, closed: () => void): ByteSource {
-  const reader = bun.file(fd).stream().getReader();
-  const pollfd = new Int32Array([fd, POLLIN]);
-  let open = true;
-  let waiting = false;
-  const close = () => {
-    if (!open) return;
-    open = false;
-    reader.cancel().catch(() => {});
-    closed();
-    closeSync(fd);
-  };
-  return {
-    async read() {
-      if (!open) return null;
-      waiting = true;
-      try {
-        const { done, value } = await reader.read();
-        if (!done && value !== undefined) return value;
-      } catch {
-        // EIO: nobody has the terminal open any more, and everything has been read
-      } finally {
-        waiting = false;
-      }
-      close();
-      return null;
-    },
-    mayHaveMore() {
-      if (!open) return false;
-      pollfd[1] = POLLIN;
-      return !waiting || libc.poll(ptr(pollfd), 1, 0) !== 0;
-    },
-    close,
-  };
 }

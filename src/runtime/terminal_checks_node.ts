@@ -3,7 +3,7 @@ import { accessSync, closeSync, constants, openSync, readFileSync, readSync, sta
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import type { TerminalOptions } from "./terminal.ts";
-import { codedError } from "./terminal_error.ts";
+import { codedError } from "./coded_error.ts";
 
 const HEAD_BYTES = 256; // as much as the kernel looks at
 const MAX_STRING_BYTES = 128 * 1024; // MAX_ARG_STRLEN (execve(2)); also what is always granted in total

@@ -8,7 +8,7 @@ import type { TerminalChild, TerminalOptions } from "./terminal.ts";
 import { ptyAddon } from "./terminal_addon_node.ts";
 import { commandFor } from "./terminal_argv_node.ts";
 import { checkStart } from "./terminal_checks_node.ts";
-import { codedError, unsupported } from "./terminal_error.ts";
+import { codedError, unsupported } from "./coded_error.ts";
 import { terminalSink } from "./terminal_sink.ts";
 import { terminalSource } from "./terminal_source_node.ts";
 import { writeNow } from "./terminal_write_node.ts";

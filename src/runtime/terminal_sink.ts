@@ -1,6 +1,6 @@
 /** Writing to a terminal's master, which is non-blocking in every runtime. */
 import type { ByteSink } from "./child.ts";
-import { codedError } from "./terminal_error.ts";
+import { codedError } from "./coded_error.ts";
 
 /** A full terminal is tried again after this time, then after twice as long each time, up to the last. */
 const FIRST_PAUSE_MS = 1;

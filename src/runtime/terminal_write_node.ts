@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { runtime } from "./detect.ts";
-import { codedError, errnoError, errorCode, unsupported } from "./terminal_error.ts";
+import { codedError, errnoError, errorCode, unsupported } from "./coded_error.ts";
 
 /** write(2): how many bytes were taken, 0 when there is no room. @throws when the descriptor cannot be written */
 export type WriteNow = (fd: number, bytes: Uint8Array) => number;

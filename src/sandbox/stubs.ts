@@ -12,6 +12,7 @@ import process from "node:process";
 import * as v from "valibot";
 import { hasCode } from "../protocol/error.ts";
 import type { Plan } from "./plan.ts";
+import { readStat } from "../runtime/proc_stat.ts";
 import { isWithin } from "./rules.ts";
 
 /** The stand-ins of one sandbox. */
@@ -167,10 +168,5 @@ function isEmptyFolder(path: string): boolean {
 
 /** When a process started, in the kernel's ticks; undefined when it is gone. Tells it from a later one. */
 function startOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
+  return readStat(pid)?.startTime.toString();
 }

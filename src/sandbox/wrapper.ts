@@ -5,8 +5,8 @@
  * variables of our own, and env(1) puts it right: not as arguments of bwrap, which everybody on the machine can
  * see for as long as the process runs.
  */
-import { passesShell } from "../process/resource_limits_names.ts";
-import { withArgv0 } from "../process/resource_limits_argv0.ts";
+import { passesShell } from "../command/shell_names.ts";
+import { withArgv0 } from "../command/argv0.ts";
 
 /** Both are called by these paths inside; a policy that hides them cannot start a process. */
 export const WRAPPER_PROGRAMS = ["/bin/sh", "/usr/bin/env"] as const;

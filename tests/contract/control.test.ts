@@ -13,7 +13,7 @@ import type {
   StartOptions,
 } from "../../src/process/trait.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments } from "../harness/environments.ts";
+import { environments, processTests } from "../harness/environments.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { isRunning, until } from "../harness/proc.ts";
 import { lineReader, readText } from "../harness/read_process.ts";
@@ -24,12 +24,7 @@ const MANY = 200;
 /** Registers the tests for one implementation. */
 export function controlContract(name: string, open: () => Promise<Environment>): void {
   let processes: Processes;
-  const it = (title: string, check: () => Promise<void>) =>
-    test(`${name}: ${title}`, async () => {
-      await using environment = await open();
-      processes = environment.processes;
-      await check();
-    });
+  const it = processTests(name, open, (opened) => processes = opened);
   const sh = (script: string, options: Partial<StartOptions> = {}): Promise<Process> =>
     processes.start({ argv: ["/bin/sh", "-c", script], ...options });
   /** Starts a script that prints process ids, one a line, and reads so many. */
@@ -201,6 +196,7 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     assert.is(usage?.processes, 2);
     assert.ok(usage && usage.cpuTimeMs > 0 && usage.memoryBytes > 100_000, JSON.stringify(usage));
     await started.terminate();
+    assert.equal(await started.wait(), TERMINATED);
     if (name === "local") return; // there a closed process is forgotten
     const after = (await processes.list()).find(({ id }) => id === started.id);
     assert.equal([after?.state, after?.exit, after?.usage], ["closed", TERMINATED, undefined]);

@@ -10,7 +10,7 @@ import type { Environment } from "../../src/environment.ts";
 import type { Process, Processes, ProcessEvent } from "../../src/process/trait.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments } from "../harness/environments.ts";
+import { environments, processTests } from "../harness/environments.ts";
 import { bytesWritten, untilStill } from "../harness/proc.ts";
 import { readAll, readEvents, readText } from "../harness/read_process.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -43,12 +43,7 @@ function blob(size: number): { path: string; content: Buffer } {
 /** Registers the tests for one implementation. */
 export function outputContract(name: "local" | "remote", open: () => Promise<Environment>): void {
   let processes: Processes;
-  const it = (title: string, check: () => Promise<void>) =>
-    test(`${name}: ${title}`, async () => {
-      await using environment = await open();
-      processes = environment.processes;
-      await check();
-    });
+  const it = processTests(name, open, (opened) => processes = opened);
   const start = (script: string, pipeStdin = false): Promise<Process> =>
     processes.start({ argv: sh(script), pipeStdin });
 

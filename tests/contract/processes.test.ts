@@ -16,7 +16,7 @@ import {
 } from "../../src/process/trait.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments } from "../harness/environments.ts";
+import { environments, processTests } from "../harness/environments.ts";
 import { groupMembers, until } from "../harness/proc.ts";
 import { lineReader, readText } from "../harness/read_process.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -30,12 +30,7 @@ const sh = (script: string) => ["/bin/sh", "-c", script];
 /** Registers the tests for one implementation. */
 export function processesContract(name: string, open: () => Promise<Environment>): void {
   let processes: Processes;
-  const it = (title: string, check: () => Promise<void>) =>
-    test(`${name}: ${title}`, async () => {
-      await using environment = await open();
-      processes = environment.processes;
-      await check();
-    });
+  const it = processTests(name, open, (opened) => processes = opened);
   const outputOf = async (options: StartOptions) => {
     const started = await processes.start(options);
     const [out, errors, { exitCode }] = await Promise.all([

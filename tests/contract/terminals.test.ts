@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import type { Environment } from "../../src/environment.ts";
 import type { Process, Processes, StartOptions } from "../../src/process/trait.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments } from "../harness/environments.ts";
+import { environments, processTests } from "../harness/environments.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { childrenOf, groupMembers, openFiles, until } from "../harness/proc.ts";
 import { readText } from "../harness/read_process.ts";
@@ -50,12 +50,7 @@ function screenOf(started: Process) {
 /** Registers the tests for one implementation. */
 export function terminalsContract(name: string, open: () => Promise<Environment>): void {
   let processes: Processes;
-  const it = (title: string, check: () => Promise<void>) =>
-    test(`${name}: ${title}`, async () => {
-      await using environment = await open();
-      processes = environment.processes;
-      await check();
-    });
+  const it = processTests(name, open, (opened) => processes = opened);
   const start = (script: string, options: Partial<StartOptions> = {}) =>
     processes.start({ argv: ["/bin/sh", "-c", script], tty: true, ...options });
   const outputOf = async (script: string, options: Partial<StartOptions> = {}) => {

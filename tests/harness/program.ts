@@ -1,8 +1,8 @@
 /** The program under test, and the certainty that nothing of it outlives the test process. */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { atExit } from "./at_exit.ts";
+import { isRunning } from "./proc.ts";
 
 const KILL_LIMIT_MS = 5_000;
 const DEFAULT_BIN = fileURLToPath(new URL("../../dist/exec-server", import.meta.url));
@@ -28,20 +28,11 @@ function killAll(): void {
   const until = Date.now() + KILL_LIMIT_MS;
   for (const pid of running) send(-pid, "SIGKILL");
   for (const pid of running) {
-    while (isAlive(pid) && Date.now() < until) {
+    while (isRunning(pid) && Date.now() < until) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
   running.clear();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.charAt(stat.lastIndexOf(")") + 2) !== "Z";
-  } catch {
-    return false;
-  }
 }
 
 /** Sends a signal to a process, or to a group (a negative number); one that is gone is fine. */

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import * as v from "valibot";
+import { isRunning } from "./proc.ts";
 import { runServer, startServer } from "./server.ts";
 import { tempDir } from "./temp.ts";
 import type { Recorded } from "./transcript.ts";
@@ -63,11 +63,11 @@ async function replaySignal(signal: "SIGTERM" | "SIGKILL"): Promise<unknown[]> {
     await dead(started, SETTLED_MS);
     return [reason === "" ? { $close: code } : { $close: code, reason }, {
       $exit: exit,
-      $alive: Object.fromEntries(pids.map(([name, pid]) => [name, isAlive(pid)])),
+      $alive: Object.fromEntries(pids.map(([name, pid]) => [name, isRunning(pid)])),
     }];
   } finally {
     await server.stop("SIGKILL");
-    for (const pid of started) if (pid > 1 && isAlive(pid)) process.kill(pid, "SIGKILL");
+    for (const pid of started) if (pid > 1 && isRunning(pid)) process.kill(pid, "SIGKILL");
   }
 }
 
@@ -79,14 +79,5 @@ const Output = v.object({
 /** The end of somebody else's child gives no event. */
 async function dead(pids: number[], limitMs: number): Promise<void> {
   const until = Date.now() + limitMs;
-  while (pids.some(isAlive) && Date.now() < until) await new Promise((ok) => setTimeout(ok, 20));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.charAt(stat.lastIndexOf(")") + 2) !== "Z";
-  } catch {
-    return false;
-  }
+  while (pids.some(isRunning) && Date.now() < until) await new Promise((ok) => setTimeout(ok, 20));
 }

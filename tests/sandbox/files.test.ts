@@ -14,6 +14,7 @@ import { createEnforcement } from "../../src/sandbox/enforcement.ts";
 import { enforcedSandbox } from "../../src/protocol/sandbox.ts";
 import * as v from "valibot";
 import { cannotEnforce } from "../../src/sandbox/unavailable.ts";
+import { connected } from "../harness/connected.ts";
 import { programUnderTest } from "../harness/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -30,11 +31,11 @@ let server: TestServer;
 let client: WireClient;
 let root: string;
 
-test.before(async () => {
-  server = await startServer();
+connected((c, s) => {
+  client = c;
+  server = s;
 });
-test.before.each(async () => {
-  client = await server.connect();
+test.before.each(() => {
   root = fs.realpathSync(tempDir());
   for (const folder of ["ws/.git", "ws/dir", "ws/denied", "outside"]) {
     fs.mkdirSync(join(root, folder), { recursive: true });
@@ -45,11 +46,7 @@ test.before.each(async () => {
   for (const name of ["ws/denied/s", "ws/.env"]) fs.writeFileSync(join(root, name), SECRET);
 });
 test.after.each(async () => {
-  await client.terminate();
   await eventually(() => helpers().length === 0, "a helper outlived its connection");
-});
-test.after(async () => {
-  await server.stop();
 });
 
 const uri = (path: string) => pathToFileURL(path).href;

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { connected } from "../harness/connected.ts";
 import { childrenOf, openFiles, until } from "../harness/proc.ts";
 import { programUnderTest, register } from "../harness/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
@@ -33,18 +34,10 @@ const readOnly = (extra = {}) => managed([readAll], extra);
 let server: TestServer;
 let client: WireClient;
 
-test.before(async () => {
-  server = await startServer({ env });
-});
-test.before.each(async () => {
-  client = await server.connect();
-});
-test.after.each(async () => {
-  await client.terminate();
-});
-test.after(async () => {
-  await server.stop();
-});
+connected((c, s) => {
+  client = c;
+  server = s;
+}, { env });
 
 /** A workspace, and the sandbox in which it may be written to. */
 function workspace(more: unknown[] = [], extra: JsonObject = {}): { folder: string; sandbox: JsonObject } {

@@ -8,7 +8,7 @@ import { createFamily, endFamilies, type Family, usageOf } from "../../src/proce
 import { findCgroup } from "../../src/process/cgroup_tree.ts";
 import { endAll, type EndSignal, type Targets } from "../../src/process/family_end.ts";
 import { type Claim, descendantsOf, membersOf, type Scene } from "../../src/process/family_members.ts";
-import { isLiving, listPids, parseStat, type ProcStat, readEnviron } from "../../src/process/proc_stat.ts";
+import { isLiving, listPids, parseStat, type ProcStat, readEnviron } from "../../src/runtime/proc_stat.ts";
 import { isRunning, until } from "../harness/proc.ts";
 
 const SERVER = 100;
@@ -162,7 +162,7 @@ function stat(
   startTime: number,
   more: Partial<ProcStat> = {},
 ): ProcStat {
-  const rest = { state: "S", group: session, cpuTicks: 0, threads: 1, residentPages: 1 };
+  const rest = { state: "S", group: session, cpuTicks: 0, foreground: -1, threads: 1, residentPages: 1 };
   return { ...rest, pid, parent, session, startTime, ...more };
 }
 

@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { connected } from "../harness/connected.ts";
 import { Opcode, openRaw, type RawSocket } from "../harness/raw_socket.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import type { TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
 
@@ -19,20 +20,14 @@ const MAX_ERROR_CHARS = 2 * 200 + 100;
 let server: TestServer;
 let client: WireClient;
 
-test.before(async () => {
-  server = await startServer();
-});
-test.before.each(async () => {
-  client = await server.connect();
+connected((c, s) => {
+  client = c;
+  server = s;
 });
 test.after.each(async () => {
-  await client.terminate();
   const fresh = await server.connect();
   assert.equal(await fresh.call("environment/status"), { status: "ready" });
   await fresh.terminate();
-});
-test.after(async () => {
-  await server.stop();
 });
 
 /** The error of the next answer that is for `id`; later messages count only. */

@@ -7,6 +7,7 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { connected } from "../harness/connected.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir, tempDirIn } from "../harness/temp.ts";
 import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
@@ -17,20 +18,10 @@ const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
 const DENIED = [-32600, "Permission denied (os error 13)"];
 
-let server: TestServer;
 let client: WireClient;
 
-test.before(async () => {
-  server = await startServer();
-});
-test.before.each(async () => {
-  client = await server.connect();
-});
-test.after.each(async () => {
-  await client.terminate();
-});
-test.after(async () => {
-  await server.stop();
+connected((c) => {
+  client = c;
 });
 
 const uri = (path: string) => pathToFileURL(path).href;

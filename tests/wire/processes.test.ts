@@ -6,8 +6,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { connected } from "../harness/connected.ts";
 import { childrenOf, groupMembers, isRunning, until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import type { TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
 
@@ -17,17 +18,9 @@ const UNKNOWN = "00000000-0000-4000-8000-000000000000";
 let server: TestServer;
 let client: WireClient;
 
-test.before(async () => {
-  server = await startServer();
-});
-test.before.each(async () => {
-  client = await server.connect();
-});
-test.after.each(async () => {
-  await client.terminate();
-});
-test.after(async () => {
-  await server.stop();
+connected((c, s) => {
+  client = c;
+  server = s;
 });
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");

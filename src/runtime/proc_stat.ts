@@ -9,6 +9,8 @@ export interface ProcStat {
   readonly parent: number;
   readonly group: number;
   readonly session: number;
+  /** The foreground job of its terminal; -1 without one. */
+  readonly foreground: number;
   /** Its own CPU time and that of the children it has waited for, in clock ticks. */
   readonly cpuTicks: number;
   readonly threads: number;
@@ -42,6 +44,7 @@ export function parseStat(pid: number, line: string): ProcStat | undefined {
     parent: Number(parent),
     group: Number(group),
     session: Number(session),
+    foreground: number(5),
     cpuTicks: number(11) + number(12) + number(13) + number(14),
     threads: number(17),
     startTime: number(19),

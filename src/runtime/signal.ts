@@ -1,0 +1,14 @@
+import process from "node:process";
+import { errorCode } from "./coded_error.ts";
+
+/** Sends a signal; a negative id means a group. `refused`: it runs as another user. */
+export function send(id: number, signal: NodeJS.Signals | 0): "sent" | "gone" | "refused" {
+  try {
+    process.kill(id, signal);
+    return "sent";
+  } catch (error) {
+    if (errorCode(error) === "ESRCH") return "gone";
+    if (errorCode(error) === "EPERM") return "refused";
+    throw error;
+  }
+}
