@@ -110,12 +110,13 @@ export async function serve(options: Options): Promise<number> {
   const listening = await listen(server, address);
   process.stdout.write(`${listening.url}\n`);
   log("info", "listening", { url: listening.url });
-  server.enforcement.journal.sweep().catch((error: unknown) => {
+  const swept = server.enforcement.journal.sweep().catch((error: unknown) => {
     log("warn", "what earlier sandboxes left could not be removed", { error: String(error) });
   });
   const signal = await stop;
   log("info", "shutting down", { signal });
   await listening.close();
   await custody.release();
+  await swept; // else its lock would stay, and hold up the next server for a while
   return 0;
 }

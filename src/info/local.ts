@@ -1,8 +1,9 @@
 /** Facts about this machine. */
-import { homedir, tmpdir, userInfo } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { basename } from "node:path";
 import process from "node:process";
 import { fileNamesAreBytes } from "../runtime/abilities.ts";
+import { loginShell } from "../runtime/login_shell.ts";
 import { VERSION } from "../version.ts";
 import type { EnvironmentInfo, Info } from "./trait.ts";
 
@@ -49,13 +50,4 @@ function gather(): EnvironmentInfo {
     os: process.platform === "darwin" ? "macos" : process.platform === "win32" ? "windows" : process.platform,
     capabilities: CAPABILITIES,
   };
-}
-
-/** The account's shell (passwd entry), not the SHELL variable, which a parent may have changed. */
-function loginShell(): string {
-  try {
-    return userInfo().shell || "/bin/sh";
-  } catch {
-    return "/bin/sh"; // a user id without a passwd entry, as containers have
-  }
 }

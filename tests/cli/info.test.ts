@@ -1,5 +1,6 @@
 // `exec-server info`, and what the program says about itself.
 import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli } from "../harness/cli.ts";
@@ -26,6 +27,15 @@ test("info shows where commands would run", async () => {
     assert.ok(isObject(facts) && facts["cwd"] === cwd && facts["version"] === version, there.stdout);
   } finally {
     await server.stop();
+  }
+});
+
+test("the shell is the account's, whatever SHELL says", async () => {
+  for (const SHELL of [undefined, "/bin/false"]) {
+    const { stdout } = await runCli(["info", "--json"], { env: { SHELL } });
+    const facts: unknown = JSON.parse(stdout);
+    const shell = isObject(facts) ? facts["shell"] : undefined;
+    assert.equal(shell, isObject(shell) && { name: shell["name"], path: userInfo().shell }, `SHELL=${SHELL}`);
   }
 });
 

@@ -19,6 +19,16 @@ const SEQ_BYTES = 1_488_895; // seq 1 200000 with \r\n
 const RUNS = 20;
 const SPAWNS = 500;
 const AT_ONCE = 10;
+const SHOW_LIMIT_MS = 20_000;
+
+/** What never shows must fail its own test, not the whole file. */
+async function inTime<T>(wanted: Promise<T>, what: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`after ${SHOW_LIMIT_MS} ms ${what()}`)), SHOW_LIMIT_MS);
+  });
+  return await Promise.race([wanted, late]).finally(() => clearTimeout(timer));
+}
 
 /** A terminal in front of a person: what is on it, and keys. */
 function screenOf(started: Process) {
@@ -39,7 +49,10 @@ function screenOf(started: Process) {
           text = text.slice(end);
           return shown;
         }
-        const { done, value } = await chunks.next();
+        const { done, value } = await inTime(
+          chunks.next(),
+          () => `it shows ${JSON.stringify(text)}, not ${pattern}`,
+        );
         if (done) throw new Error(`the terminal closed; it shows ${JSON.stringify(text)}, not ${pattern}`);
         text += decoder.decode(value, { stream: true });
       }

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { atExit } from "./at_exit.ts";
 import { findLeaks, watchFamily } from "./leaks.ts";
 
@@ -20,20 +21,32 @@ export interface FileResult {
   output: string;
 }
 
+/** Where servers of a test keep what outlives them: not in the home of whoever runs the tests, and not in TMPDIR. */
+const STATES = fileURLToPath(new URL("../../dist/", import.meta.url));
+
 /** Runs one uvu file in a process of its own, with a private TMPDIR, and looks for what it leaves behind. */
 export async function runFile(file: string, environment: Record<string, string>): Promise<FileResult> {
   const mark = randomUUID();
   const temp = mkdtempSync(join(tmpdir(), "est-")); // short: socket paths have to fit below it
+  mkdirSync(STATES, { recursive: true });
+  const state = mkdtempSync(join(STATES, "test-state-"));
   const child = spawn(process.execPath, [...process.execArgv, file], {
     detached: true,
-    env: { ...process.env, FORCE_COLOR: "0", ...environment, TMPDIR: temp, EXEC_SERVER_TEST_MARK: mark },
+    env: {
+      ...process.env,
+      FORCE_COLOR: "0",
+      ...environment,
+      TMPDIR: temp,
+      XDG_STATE_HOME: state,
+      EXEC_SERVER_TEST_MARK: mark,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const pid = child.pid ?? 0;
   const family = watchFamily(pid);
   const clean = () => {
     signal(-pid, "SIGKILL");
-    rmSync(temp, { recursive: true, force: true, maxRetries: 3 });
+    for (const folder of [temp, state]) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   atExit(clean);
 

@@ -1,5 +1,6 @@
 // The attacks against the command line of the sandbox, on pipes and on a terminal, as root and as an ordinary user: at
 // most four known ones come through as a user, five as root.
+import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { directStart } from "./attacks/direct.ts";
@@ -15,6 +16,17 @@ test("the list is sound", () => {
   for (const { id } of ALLOWED_ESCAPES) assert.ok(ids.includes(id), `${id} is allowed but not tried`);
   assert.ok(ALLOWED_ESCAPES.filter(({ as }) => as.includes("user")).length <= 4);
   assert.ok(ALLOWED_ESCAPES.filter(({ as }) => as.includes("root")).length <= 5);
+});
+
+test("docs/sandbox.md has the results of these attacks", () => {
+  const page = readFileSync(new URL("../../docs/sandbox.md", import.meta.url), "utf8");
+  const rows = [...page.matchAll(/^\| `([^`]+)` +\|(.*)$/gm)].map(([, id = "", cells = ""]) => ({
+    id,
+    cells,
+  }));
+  assert.equal(rows.map(({ id }) => id), ATTACKS.map(({ id }) => id), "write it anew: npm run docs:sandbox");
+  const escaped = rows.filter(({ cells }) => cells.includes("**escaped**")).map(({ id }) => id);
+  assert.equal(escaped.sort(), ALLOWED_ESCAPES.map(({ id }) => id).sort());
 });
 
 for (const { identity, uid } of IDENTITIES) {

@@ -1,5 +1,14 @@
 // From what a client sends to the plan: made-up trees, and policies that make no sense.
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -466,6 +475,18 @@ test("the identity changes when something is replaced, appears or goes", async (
   rmSync(`${W}/link`);
   symlinkSync("/usr", `${W}/link`);
   assert.is.not(identityOf(linked), before);
+});
+
+test("the identity changes when what comes in the place of something gets its inode", async () => {
+  const W = tree("ws/", "secret/");
+  const plan = await planFrom([read, at(`${W}/ws`, "write"), at(`${W}/secret`, "deny")]);
+  for (let tries = 0; tries < 100; tries++) {
+    const before = identityOf(plan);
+    const { ino } = statSync(`${W}/secret`);
+    rmdirSync(`${W}/secret`);
+    mkdirSync(`${W}/secret`);
+    assert.is.not(identityOf(plan), before, `inode ${ino}, then ${statSync(`${W}/secret`).ino}`);
+  }
 });
 
 test("mounts that are not the plan's are found", async () => {
