@@ -10,7 +10,11 @@ import { HELP_NOTES } from "./src/cli/help_notes.ts";
 import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
-const URL_HELP = "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: this machine";
+const URL_HELP =
+  "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: your server on this machine, else (also " +
+  "with `local`) this machine itself";
+const URL_FILE_HELP = "The URL, with its token, is in this file; also a server's --connection-file";
+const TOKEN_FILE_HELP = "A token for the server is in this file; also EXEC_SERVER_TOKEN";
 const CWD_HELP = "Directory to run in (default: the server's own)";
 const ENV_HELP = "Set a variable; may be repeated";
 const INHERIT_HELP = "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)";
@@ -48,7 +52,21 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   )
   .option("--sandbox-root <dir>", "With workspace-write: what may be written to; may be repeated")
   .option("--sandbox-network", "With a floor: sandboxes may have the network")
-  .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
+  .option(
+    "--ws-auth <mode>",
+    "Who may connect: token (who has the token in the URL that is printed), capability-token, " +
+      "signed-bearer-token, or none: whoever can (default: token)",
+  )
+  .option("--ws-token-file <file>", "capability-token: the token is in this file")
+  .option("--ws-token-sha256 <hex>", "capability-token: this is the token's SHA-256")
+  .option("--ws-shared-secret-file <file>", "signed-bearer-token: a secret of 32 bytes or more, for HS256")
+  .option("--ws-issuer <issuer>", "signed-bearer-token: what `iss` must be")
+  .option("--ws-audience <audience>", "signed-bearer-token: what `aud` must be or hold")
+  .option("--ws-max-clock-skew-seconds <seconds>", "signed-bearer-token: how far clocks differ (default: 30)")
+  .option(
+    "--connection-file <file>",
+    "Where commands find this server, or none (default: in XDG_RUNTIME_DIR)",
+  )
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")
   .example("  read -r URL < <(exec-server serve)   # in bash: leaves it running, with its address in $URL")
@@ -57,6 +75,8 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
 
 cli.command("run", "Run the command after `--` there; its output, input and exit code are passed through")
   .option("--url <url>", URL_HELP)
+  .option("--url-file <file>", URL_FILE_HELP)
+  .option("--token-file <file>", TOKEN_FILE_HELP)
   .option("-t, --tty", "Run it in a terminal there; with ours it shares keys, screen and size")
   .option("--cwd <dir>", CWD_HELP)
   .option("--env <NAME=VALUE>", ENV_HELP)
@@ -80,6 +100,8 @@ cli.command("run", "Run the command after `--` there; its output, input and exit
 
 cli.command("shell", "An interactive shell there in this terminal, or the command after `--`")
   .option("--url <url>", URL_HELP)
+  .option("--url-file <file>", URL_FILE_HELP)
+  .option("--token-file <file>", TOKEN_FILE_HELP)
   .option("--cwd <dir>", CWD_HELP)
   .option("--env <NAME=VALUE>", ENV_HELP)
   .option("--inherit-env <what>", INHERIT_HELP)
@@ -135,12 +157,16 @@ cli.command(
 
 cli.command("info", "Show what is known of an environment")
   .option("--url <url>", URL_HELP)
+  .option("--url-file <file>", URL_FILE_HELP)
+  .option("--token-file <file>", TOKEN_FILE_HELP)
   .option("--json", "Print JSON")
   .example("  exec-server info --url ws://127.0.0.1:9000")
   .action(command(async (options) => (await import("./src/cli/info.ts")).info(options)));
 
 cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from stdin), ls, rm, mkdir, stat")
   .option("--url <url>", URL_HELP)
+  .option("--url-file <file>", URL_FILE_HELP)
+  .option("--token-file <file>", TOKEN_FILE_HELP)
   .option("-r, --recursive", "rm: remove directories and what is below")
   .option("-f, --force", "rm: a missing path is fine")
   .option("-p, --parents", "mkdir: make parents, accept an existing directory")
@@ -195,7 +221,12 @@ function sessionCommand(
   more: (added: Command) => Command = (added) => added,
 ): Command {
   const added = cli.command(name, summary)
-    .option("--url <url>", "ws://… or wss://… of the server; also EXEC_SERVER_URL")
+    .option(
+      "--url <url>",
+      "ws://… or wss://… of the server; also EXEC_SERVER_URL. Without it: yours on this machine",
+    )
+    .option("--url-file <file>", URL_FILE_HELP)
+    .option("--token-file <file>", TOKEN_FILE_HELP)
     .option("--session <id>", "The session, as `run --detach` printed it");
   if (takes.process) {
     added.option("--process <id>", "The process; not needed when the session has only one");

@@ -35,7 +35,8 @@ async function demo(): Promise<number> {
     const url = await firstLine(server);
     console.log(`  ${url}`);
     const command = realCommand();
-    const there = run([EXECUTABLE, "run", "--url", url, "--", ...command]);
+    process.env["EXEC_SERVER_URL"] = url; // not an argument: everyone can read those
+    const there = run([EXECUTABLE, "run", "--", ...command]);
     const here = run(command);
     return verdict(there, here);
   } catch (error) {

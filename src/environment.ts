@@ -54,13 +54,13 @@ export const Environment = {
 
   /**
    * The machine where a server listens.
-   * @param url `ws://…` or `wss://…`
-   * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, `UNKNOWN_SESSION`, `SESSION_ATTACHED`
+   * @param url `ws://…` or `wss://…`, as the server printed it: with its token in the query
+   * @throws ExecServerError `CONNECT_FAILED`, `UNAUTHORIZED`, `TIMEOUT`, `UNKNOWN_SESSION`, `SESSION_ATTACHED`
    * @example
    * ```ts
    * import { Environment } from "./mod.ts";
    *
-   * await using there = await Environment.connect("ws://127.0.0.1:9000");
+   * await using there = await Environment.connect("ws://127.0.0.1:9000/?token=…");
    * await there.files.write("/tmp/greeting", new TextEncoder().encode("hello"));
    * const cat = await there.processes.start({ argv: ["cat", "/tmp/greeting"] });
    * console.log(await new Response(cat.stdout).text()); // hello

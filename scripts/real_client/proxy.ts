@@ -25,7 +25,7 @@ export interface Proxy {
 
 /** Starts a proxy on loopback for the server at `ws://HOST:PORT`. */
 export async function startProxy(target: string): Promise<Proxy> {
-  const { hostname, port } = new URL(target);
+  const { hostname, port, pathname, search } = new URL(target);
   const sockets = new Set<Socket>();
   const messages: WireMessage[] = [];
   let plan: { readonly test: (message: WireMessage) => boolean; readonly cut: Cut } | undefined;
@@ -77,7 +77,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   });
   const ownPort = await listenOnLoopback(listener);
   return {
-    url: `ws://127.0.0.1:${ownPort}`,
+    url: `ws://127.0.0.1:${ownPort}${pathname}${search}`,
     messages,
     cutWhen(test, cut = {}) {
       plan = { test, cut };

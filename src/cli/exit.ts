@@ -47,7 +47,10 @@ export function explain(error: unknown): string {
   const { code, message } = toExecServerError(error);
   switch (code) {
     case "CONNECT_FAILED":
-      return `${message}\nIs the server running? Start one with \`exec-server serve\` and pass the line it prints as --url.`;
+      return `${message}\nIs the server running? Start one with \`exec-server serve\`; the line it prints goes into EXEC_SERVER_URL.`;
+    case "UNAUTHORIZED":
+      return `${message}\nPass the URL as the server printed it, with its token, by EXEC_SERVER_URL or --url-file; ` +
+        "or the token by EXEC_SERVER_TOKEN or --token-file.";
     case "TIMEOUT":
       return `${message}\nSomething listens there that does not speak this protocol, or it is stuck.`;
     default:

@@ -4,7 +4,8 @@ import process from "node:process";
 import type { Environment } from "../environment.ts";
 import type { FileStat } from "../files/trait.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
-import { openEnvironment, type Options, switchOption } from "./options.ts";
+import { type Options, switchOption } from "./options.ts";
+import { openEnvironment } from "./server_choice.ts";
 
 type Operation = (environment: Environment, path: string, options: Options) => Promise<void>;
 

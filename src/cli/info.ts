@@ -1,7 +1,8 @@
 /** `exec-server info`. */
 import process from "node:process";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
-import { openEnvironment, type Options, switchOption } from "./options.ts";
+import { type Options, switchOption } from "./options.ts";
+import { openEnvironment } from "./server_choice.ts";
 
 /** Prints what is known of an environment; returns 1 when it cannot be reached. */
 export async function info(options: Options): Promise<number> {

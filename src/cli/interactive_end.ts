@@ -3,8 +3,9 @@ import type { Environment } from "../environment.ts";
 import type { Process } from "../process/trait.ts";
 import { complain, ExitCode, exitCodeOf } from "./exit.ts";
 import type { InteractiveEnd } from "./interactive.ts";
-import { type Options, serverUrl } from "./options.ts";
+import type { Options } from "./options.ts";
 import { shellCommand } from "./printable.ts";
+import { chosenServer } from "./server_choice.ts";
 
 /** The exit code of a terminal session; says how to come back to a process that may go on. */
 export function interactiveCode(
@@ -32,7 +33,7 @@ export function interactiveCode(
 function wayBack(environment: Environment, process: string, options: Options): string {
   return shellCommand([
     ...["exec-server", "attach"],
-    ...["--url", serverUrl(options) ?? ""],
+    ...chosenServer(options)?.again ?? [],
     ...["--session", environment.sessionId ?? ""],
     ...["--process", process],
   ]);

@@ -1,7 +1,6 @@
 /** `exec-server attach --read-only`: watches a process of somebody's session, and touches nothing. */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { Environment } from "../environment.ts";
 import type { ExitStatus, Process } from "../process/trait.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { type ConnectionNotice, connectionNotice } from "./connection_notice.ts";
@@ -9,6 +8,7 @@ import { ExitCode, exitCodeOf, UsageError } from "./exit.ts";
 import { connectionReport, type Options, textOption } from "./options.ts";
 import { printable } from "./printable.ts";
 import { createScreenModes } from "./screen_modes.ts";
+import { connectTo } from "./server_choice.ts";
 import { sessionOptions } from "./session.ts";
 import { onSignals } from "./signals.ts";
 import { atTerminal, type RawTerminal, rawTerminal } from "./terminal.ts";
@@ -20,7 +20,7 @@ const UNDO_LIMIT_MS = 1_000;
 
 /** Prints the process's output until it ends, and returns its exit code; 130 after Ctrl-C, and the process goes on. */
 export async function observe(options: Options): Promise<number> {
-  const { url, session } = sessionOptions(options);
+  const { server, session } = sessionOptions(options);
   const processId = textOption(options, "process");
   if (processId === undefined) {
     // To list the processes of a session one would have to take it from its owner.
@@ -28,10 +28,8 @@ export async function observe(options: Options): Promise<number> {
   }
   // A session of our own: nobody notices.
   const notice = connectionNotice();
-  await using environment = await Environment.connect(url, {
-    clientName: "exec-server-cli",
-    ...(atTerminal() ? notice.options : connectionReport(options)),
-  });
+  const report = atTerminal() ? notice.options : connectionReport(options);
+  await using environment = await connectTo(server, options, report);
   const end = await watch(await environment.processes.observe(session, processId), notice);
   return typeof end === "number" ? end : exitCodeOf(end);
 }

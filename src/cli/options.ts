@@ -1,7 +1,6 @@
 /** Option values as commands want them: cac hands over strings, booleans and lists as they come. */
 import process from "node:process";
 import type { RemoteOptions } from "../client/link.ts";
-import { Environment } from "../environment.ts";
 import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import { camelCase, givenText } from "./arguments.ts";
 import { escapeCharacter } from "./escape.ts";
@@ -115,22 +114,6 @@ export function escapeOption(options: Options): number | undefined {
 export function switchOption(options: Options, name: string): boolean {
   const value = options[camelCase(name)];
   return Array.isArray(value) ? value.at(-1) === true : value === true; // given twice it is a list
-}
-
-/** The server that `--url` or EXEC_SERVER_URL names. @throws UsageError when it is no WebSocket URL */
-export function serverUrl(options: Options): string | undefined {
-  const url = textOption(options, "url") ?? process.env["EXEC_SERVER_URL"];
-  if (url === undefined || url === "") return undefined;
-  if (!/^wss?:\/\//.test(url)) throw new UsageError("--url must begin with ws:// or wss://");
-  return url;
-}
-
-/** The environment that `--url` or EXEC_SERVER_URL names, or this machine. */
-export async function openEnvironment(options: Options, how: RemoteOptions = {}): Promise<Environment> {
-  const url = serverUrl(options);
-  return url === undefined
-    ? Environment.local()
-    : await Environment.connect(url, { clientName: "exec-server-cli", ...how });
 }
 
 /** `--session-ttl`, in seconds, as the option of a connection. */

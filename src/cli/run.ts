@@ -8,14 +8,8 @@ import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { interact } from "./interactive.ts";
 import { interactiveCode } from "./interactive_end.ts";
 import { limitOptions } from "./limits.ts";
-import {
-  connectionReport,
-  openEnvironment,
-  type Options,
-  serverUrl,
-  switchOption,
-  ttlOption,
-} from "./options.ts";
+import { connectionReport, type Options, switchOption, ttlOption } from "./options.ts";
+import { openEnvironment, requireServer } from "./server_choice.ts";
 import { type Input, relay } from "./relay.ts";
 import { inTerminal, startFailure, startOptions, startThere } from "./start.ts";
 import { atTerminal } from "./terminal.ts";
@@ -26,7 +20,7 @@ export async function run(command: readonly string[], options: Options): Promise
     throw new UsageError("no command: write it after `--`, for example `exec-server run -- ls -l`");
   }
   const detach = switchOption(options, "detach");
-  if (detach && serverUrl(options) === undefined) throw new UsageError("--detach needs a server: pass --url");
+  if (detach) requireServer(options, "--detach needs a server");
   const tty = switchOption(options, "tty");
   const takesInput = !detach && options["stdin"] !== false; // cac turns --no-stdin into `stdin: false`
   const interactive = tty && takesInput && atTerminal();

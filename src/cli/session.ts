@@ -1,17 +1,17 @@
 /** What `attach`, `logs`, `ps` and `kill` share: a session that an earlier command left. */
-import { Environment } from "../environment.ts";
+import type { Environment } from "../environment.ts";
 import type { RemoteOptions } from "../client/link.ts";
 import { ExecServerError } from "../protocol/error.ts";
 import { UsageError } from "./exit.ts";
-import { connectionReport, type Options, serverUrl, textOption, ttlOption } from "./options.ts";
+import { connectionReport, type Options, textOption, ttlOption } from "./options.ts";
+import { connectTo, requireServer, type ServerChoice } from "./server_choice.ts";
 
 /** The server of a session, and the session. @throws UsageError when one of them is missing */
-export function sessionOptions(options: Options): { url: string; session: string } {
-  const url = serverUrl(options);
-  if (url === undefined) throw new UsageError("a session is on a server: pass --url");
+export function sessionOptions(options: Options): { server: ServerChoice; session: string } {
+  const server = requireServer(options, "a session is on a server");
   const session = textOption(options, "session");
   if (session === undefined) throw new UsageError("pass --session ID, as `run --detach` printed it");
-  return { url, session };
+  return { server, session };
 }
 
 /** Works in the session that the options name, and lets go of it. */
@@ -21,10 +21,9 @@ export async function withSession(
   action: (session: Environment) => Promise<number>,
   how: RemoteOptions = connectionReport(options),
 ): Promise<number> {
-  const { url, session: id } = sessionOptions(options);
+  const { server, session: id } = sessionOptions(options);
   try {
-    await using session = await Environment.connect(url, {
-      clientName: "exec-server-cli",
+    await using session = await connectTo(server, options, {
       resumeSessionId: id,
       takeOver,
       ...ttlOption(options),

@@ -6,7 +6,8 @@ import { connectionNotice } from "./connection_notice.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { interact } from "./interactive.ts";
 import { interactiveCode } from "./interactive_end.ts";
-import { escapeOption, openEnvironment, type Options, ttlOption } from "./options.ts";
+import { escapeOption, type Options, ttlOption } from "./options.ts";
+import { openEnvironment } from "./server_choice.ts";
 import { inTerminal, startFailure, startOptions, startThere } from "./start.ts";
 import { atTerminal } from "./terminal.ts";
 

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type * as v from "valibot";
 import type { EnvironmentInfoSchema } from "../protocol/environment.ts";
-import { ExecServerError } from "../protocol/error.ts";
+import { ExecServerError, messageOf } from "../protocol/error.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
@@ -16,8 +16,8 @@ import { deferred } from "../runtime/deferred.ts";
 
 /** How to reach a server. */
 export interface ConnectOptions {
-  /** Bearer token, sent as `Authorization: Bearer …`. */
-  readonly token?: string;
+  /** Bearer token, sent as `Authorization: Bearer …`. A function is asked for each connection: tokens may expire. */
+  readonly token?: string | (() => string | Promise<string>);
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
   /** What the server's log calls this client. Default `exec-server`. */
@@ -68,7 +68,7 @@ export type EndListener = (code: number, reason: ExecServerError) => void;
 
 /**
  * Connects and does the handshake.
- * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
+ * @throws ExecServerError `CONNECT_FAILED`, `UNAUTHORIZED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
  */
 export async function connect(
   url: string | URL,
@@ -76,7 +76,8 @@ export async function connect(
   listener: NotificationListener,
   onEnd: EndListener,
 ): Promise<Connection> {
-  const socket = await openSocket(url, options);
+  const token = typeof options.token === "function" ? await options.token() : options.token;
+  const socket = await openSocket(url, token, options);
   const pending = createPending();
   const ended = deferred<void>();
   let open = true;
@@ -163,13 +164,17 @@ export async function connect(
   }
 }
 
-function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSocket> {
+function openSocket(
+  url: string | URL,
+  token: string | undefined,
+  options: ConnectOptions,
+): Promise<WebSocket> {
   const { promise, resolve, reject } = deferred<WebSocket>();
   options.signal?.throwIfAborted();
   let socket: WebSocket;
   try {
     socket = new WebSocket(url, {
-      headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       handshakeTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       maxPayload: MAX_MESSAGE_BYTES,
       perMessageDeflate: false,
@@ -198,7 +203,7 @@ function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSock
     response.on("end", () => {
       const body = clip(Buffer.concat(chunks).toString().trim());
       const text = `${at(url)} refused the connection: ${response.statusCode ?? 0}${body && ` ${body}`}`;
-      reject(new ExecServerError("CONNECT_FAILED", text));
+      reject(new ExecServerError(response.statusCode === 401 ? "UNAUTHORIZED" : "CONNECT_FAILED", text));
       socket.terminate();
     });
   });
@@ -208,8 +213,4 @@ function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSock
 /** The URL without its query, which may hold a token. */
 function at(url: string | URL): string {
   return clip(String(url).replace(/\?.*$/s, ""));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

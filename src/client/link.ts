@@ -47,7 +47,13 @@ export interface Link extends Caller {
 /** What the reference server keeps a detached session for, in ms: the guess for servers that do not tell. */
 const REFERENCE_TTL_MS = 80_000;
 /** Refusals after which trying again is useless. */
-const FINAL = new Set(["UNKNOWN_SESSION", "SESSION_TAKEN_OVER", "PROTOCOL_VIOLATION", "INVALID_PARAMS"]);
+const FINAL = new Set([
+  "UNAUTHORIZED",
+  "UNKNOWN_SESSION",
+  "SESSION_TAKEN_OVER",
+  "PROTOCOL_VIOLATION",
+  "INVALID_PARAMS",
+]);
 
 /** Connects. @throws ExecServerError as {@link connect} does */
 export async function openLink(url: string | URL, options: RemoteOptions, owner: LinkOwner): Promise<Link> {

@@ -41,6 +41,7 @@ export type ErrorName =
   | "OUTPUT_LOST"
   | "TIMEOUT"
   | "CONNECT_FAILED"
+  | "UNAUTHORIZED"
   | "PROTOCOL_VIOLATION";
 
 /** Every failure that this package reports. */
@@ -96,6 +97,11 @@ export function internalError(message: string, cause?: unknown): ExecServerError
 /** True for an error object that carries a POSIX or Node error code. */
 export function hasCode(error: unknown): error is Error & { code: string } {
   return error instanceof Error && "code" in error && typeof error.code === "string";
+}
+
+/** What happened, of any thrown value. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**

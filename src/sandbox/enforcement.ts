@@ -42,10 +42,14 @@ export interface EnforcementOptions {
   readonly floor?: Floor | undefined;
   /** Where the journal is, on a disk that survives a restart. Default: `exec-server` in XDG's state folder. */
   readonly stateFolder?: string | undefined;
+  /** Files and folders that no sandbox may read: tokens, and where they are. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 /** The enforcement of a server. Costs nothing until it is used. */
-export function createEnforcement({ floor, stateFolder }: EnforcementOptions = {}): Enforcement {
+export function createEnforcement(
+  { floor, stateFolder, secrets }: EnforcementOptions = {},
+): Enforcement {
   const state = stateFolder ?? defaultStateFolder();
   const filters = new Map<string, Uint8Array>();
   const filter = (plan: Pick<Plan, "network" | "nestedNamespaces" | "unixSockets">) => {
@@ -87,7 +91,11 @@ export function createEnforcement({ floor, stateFolder }: EnforcementOptions = {
       const policy = policyOf(asked);
       if (!policy && !floor) return undefined;
       await available();
-      const whole = { ...context, protect: [...protect(), ...context.protect ?? []] };
+      const whole = {
+        ...context,
+        protect: [...protect(), ...context.protect ?? []],
+        hide: [...secrets ?? [], ...context.hide ?? []],
+      };
       const plan = policy && await planOf(policy, whole);
       return floor ? narrow(plan, await floorPlan(floor, whole)) : plan;
     },

@@ -10,7 +10,14 @@ import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
 import { globRules } from "./plan_globs.ts";
 import { privateFolders, visibleRules } from "./plan_private.ts";
-import { gitRules, pins, protectedRules, requireFirmLinks, standing } from "./plan_protection.ts";
+import {
+  gitRules,
+  hiddenRules,
+  pins,
+  protectedRules,
+  requireFirmLinks,
+  standing,
+} from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
 import { type Link, resolvePath } from "./resolve.ts";
 import { accessOf, combined, type RuleTree } from "./rules.ts";
@@ -46,6 +53,8 @@ export interface PlanContext {
   readonly visible?: readonly string[];
   /** Must not be replaced from inside: our own executable, bwrap. */
   readonly protect?: readonly string[];
+  /** Must not be read from inside: what would let a program connect to us. */
+  readonly hide?: readonly string[];
   readonly unixSockets?: boolean;
   readonly nestedNamespaces?: boolean;
   /** Remembers scans for a moment; without it each plan scans. */
@@ -68,6 +77,7 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   requireFirmLinks(tree(rules), found.followed);
   rules = [...rules, ...await gitRules(tree(rules))];
   rules = [...rules, ...protectedRules(tree(rules), context.protect ?? [])];
+  rules = [...rules, ...hiddenRules(tree(rules), context.hide ?? [])];
   rules = [...rules, ...pins(tree(rules))];
   const globbed = await globRules(found.globs, context.scan ?? scanGlob);
   rules = globbed.over(rules);

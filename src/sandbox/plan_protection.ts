@@ -63,6 +63,17 @@ export function protectedRules(tree: RuleTree, paths: readonly string[]): Rule[]
   return rules;
 }
 
+/** What is hidden whatever the policy says. A path that does not exist is nothing to hide. */
+export function hiddenRules(tree: RuleTree, paths: readonly string[]): Rule[] {
+  const rules: Rule[] = [];
+  for (const path of paths) {
+    const found = tryResolvePath(path);
+    if (!found || found.kind === "missing" || accessOf(tree, found.path) === "deny") continue;
+    rules.push({ path: found.path, access: "deny", kind: found.kind });
+  }
+  return rules;
+}
+
 /**
  * Makes mount points of the folders between a writable root and what is protected deep below it. A mount point
  * cannot be renamed; otherwise the folder could be moved away and built anew, without the protection.

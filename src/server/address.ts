@@ -1,7 +1,10 @@
 /** Where a server listens, and its URL. */
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, BlockList } from "node:net";
 import { ExecServerError } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
+
+const loopback6 = new BlockList();
+loopback6.addAddress("::1", "ipv6");
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -40,4 +43,14 @@ export function urlOf(address: AddressInfo | string | null): string {
   return address.family === "IPv6"
     ? `ws://[${address.address}]:${address.port}`
     : `ws://${address.address}:${address.port}`;
+}
+
+/** True for an address that only this machine can reach: 127.0.0.0/8 and ::1 (RFC 1122, RFC 4291). */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return /^127\./.test(host) || loopback6.check(host, "ipv6");
+}
+
+/** The same URL with a token in its query. */
+export function withToken(url: string, token: string): string {
+  return `${url}/?token=${encodeURIComponent(token)}`;
 }

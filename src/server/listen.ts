@@ -1,9 +1,11 @@
 /** Listening, upgrades and the end of it all (protocol reference, sections 1 to 3). */
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import type { Buffer } from "node:buffer";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
+import { type Auth, SUBPROTOCOL } from "./auth.ts";
 import { serveConnection } from "./connection.ts";
 import { answer, rawResponse, refuse } from "./http_rules.ts";
 import type { Server } from "./server.ts";
@@ -20,23 +22,34 @@ export interface Listening {
 }
 
 /** Starts to listen. @throws the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`) */
-export async function listen(server: Server, address: ListenAddress): Promise<Listening> {
+export async function listen(server: Server, address: ListenAddress, auth: Auth): Promise<Listening> {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
     perMessageDeflate: false,
     clientTracking: false,
+    // The one with a token is never sent back.
+    handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL,
   });
   sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
   const http = createHttpServer(answer);
-  http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on("error", () => {}); // a peer that resets during the upgrade must not end the server
-    const refusal = refuse(request);
-    if (refusal) return void socket.end(rawResponse(refusal));
+  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const peer = peerOf(request);
+    const refusal = refuse(request) ?? await auth.check(request);
+    if (refusal) {
+      server.log("info", "connection refused", { peer, status: refusal.status, reason: refusal.body ?? "" });
+      return void socket.end(rawResponse(refusal));
+    }
     sockets.handleUpgrade(request, socket, head, (client) => {
       server.log("debug", "connection opened", { peer });
       serveConnection(server, client, peer);
+    });
+  };
+  http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => {}); // a peer that resets during the upgrade must not end the server
+    upgrade(request, socket, head).catch((error: unknown) => {
+      server.log("error", "upgrade failed unexpectedly", { error: String(error) });
+      socket.destroy();
     });
   });
   await new Promise<void>((resolve, reject) => {

@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly retention: Retention;
   /** The most that any request may do. Without it: what the request asks for. */
   readonly floor?: Floor | undefined;
+  /** Files and folders that no sandbox may read, whatever its policy says: what a program could connect to us with. */
+  readonly secrets?: readonly string[] | undefined;
 }
 
 /** The defaults. */
@@ -96,7 +98,7 @@ const NO_HOOKS: ProcessHooks = {
 /** Makes the shared state. */
 export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
   const info = localInfo();
-  const enforcement = createEnforcement({ floor: options.floor });
+  const enforcement = createEnforcement({ floor: options.floor, secrets: options.secrets });
   const sandboxedFiles = createSandboxedFiles(enforcement);
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type CliOptions, runCli } from "../harness/cli.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
 const byName = (a: unknown, b: unknown) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
@@ -22,7 +22,7 @@ test.after(async () => {
 
 for (const where of ["local", "remote"] as const) {
   const run = (args: string[], options: CliOptions = {}) =>
-    runCli(["fs", ...args, ...(where === "remote" ? ["--url", server.url] : [])], options);
+    runCli(["fs", ...args, ...(where === "remote" ? ["--url-file", urlFile(server.url)] : [])], options);
   const it = (title: string, check: () => Promise<void>) => test(`${where}: ${title}`, check);
   /** Expects success and nothing on stderr. */
   const printed = async (args: string[], options: CliOptions = {}) => {

@@ -4,7 +4,7 @@ import { userInfo } from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli } from "../harness/cli.ts";
-import { startServer } from "../harness/server.ts";
+import { startServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject } from "../harness/wire_client.ts";
 
@@ -19,9 +19,9 @@ test("info shows where commands would run", async () => {
   assert.match(stdout, new RegExp(`^directory +${cwd}$`, "m"));
   const server = await startServer({ cwd });
   try {
-    assert.is((await runCli(["info", "--url", server.url])).stdout, stdout);
+    assert.is((await runCli(["info", "--url-file", urlFile(server.url)])).stdout, stdout);
     assert.is((await runCli(["info"], { env: { EXEC_SERVER_URL: server.url } })).stdout, stdout);
-    const there = await runCli(["info", "--json", "--url", server.url]);
+    const there = await runCli(["info", "--json", "--url-file", urlFile(server.url)]);
     assert.is((await runCli(["info", "--json"], { cwd })).stdout, there.stdout);
     const facts: unknown = JSON.parse(there.stdout);
     assert.ok(isObject(facts) && facts["cwd"] === cwd && facts["version"] === version, there.stdout);

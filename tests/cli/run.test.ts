@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { type CliOptions, runCli, runInShell, startCli } from "../harness/cli.ts";
 import { openTerminal } from "../harness/own_terminal.ts";
 import { groupMembers, isRunning, stateOf, until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
 const sh = (script: string) => ["/bin/sh", "-c", script];
@@ -228,7 +228,7 @@ for (const where of ["local", "remote"] as const) {
   });
 
   it("-t at a terminal passes every key on, also Ctrl-C, and the size", async () => {
-    const url = where === "local" ? "" : server.url;
+    const url = where === "local" ? "local" : server.url;
     const script = "trap 'echo caught; stty size; exit 5' INT; echo on; while :; do sleep 0.05; done";
     const terminal = await openTerminal(["run", "-t", "--", ...sh(script)], {
       size: { rows: 31, cols: 97 },
@@ -270,10 +270,17 @@ for (const where of ["local", "remote"] as const) {
   });
 }
 
-test("--url is stronger than EXEC_SERVER_URL, and an empty one is none", async () => {
+test("--url is stronger than EXEC_SERVER_URL, and `local` is this machine", async () => {
   const env = { EXEC_SERVER_URL: "ws://127.0.0.1:1" };
-  assert.is((await runCli(["run", "--url", server.url, "--", "echo", "there"], { env })).stdout, "there\n");
-  assert.is((await runCli(["run", "--", "echo", "here"], { env: { EXEC_SERVER_URL: "" } })).stdout, "here\n");
+  assert.is(
+    (await runCli(["run", "--url-file", urlFile(server.url), "--", "echo", "there"], { env })).stdout,
+    "there\n",
+  );
+  assert.is(
+    (await runCli(["run", "--", "echo", "here"], { env: { EXEC_SERVER_URL: "local" } })).stdout,
+    "here\n",
+  );
+  assert.is((await runCli(["run", "--url", "local", "--", "echo", "here"], { env })).stdout, "here\n");
   const { code, stderr } = await runCli(["run", "--", "true"], { env });
   assert.is(code, 125);
   assert.match(stderr, /^exec-server: .*\nIs the server running\?/);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { programUnderTest } from "../harness/program.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { missing, openScreen, type Screen } from "../harness/tmux.ts";
 
@@ -56,7 +56,18 @@ async function compare(check: (both: Both, folder: string) => Promise<void>): Pr
     screens.push(
       openScreen(["env", "-C", folder, ...BASH], ENV),
       openScreen(
-        [program, ...before, "shell", "--url", server.url, "--cwd", folder, ...env, "--", ...BASH],
+        [
+          program,
+          ...before,
+          "shell",
+          "--url-file",
+          urlFile(server.url),
+          "--cwd",
+          folder,
+          ...env,
+          "--",
+          ...BASH,
+        ],
         ENV,
       ),
     );

@@ -79,7 +79,9 @@ test("refuses addresses that are none", async () => {
 
 test("says when it cannot listen", () =>
   withServer([], async (server) => {
-    const { code, stdout, stderr } = await runServer({ args: ["--listen", server.url] });
+    const { code, stdout, stderr } = await runServer({
+      args: ["--listen", `ws://${new URL(server.url).host}`],
+    });
     assert.equal([code, stdout], [1, ""]);
     assert.match(stderr, /^Error: .*(EADDRINUSE|in use)/);
   }));

@@ -9,7 +9,7 @@ import { startProxy } from "../faults/proxy.ts";
 import { type CliEnd, runCli, startCli } from "../harness/cli.ts";
 import { openTerminal } from "../harness/own_terminal.ts";
 import { groupMembers, until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
 let server: TestServer;
@@ -25,7 +25,16 @@ const utf8 = (latin1: string) => Buffer.from(latin1, "latin1").toString();
 
 /** Starts a line of shell and leaves it running. */
 async function detached(script: string): Promise<{ session: string; process: string }> {
-  const end = await runCli(["run", "--url", server.url, "--detach", "--", "/bin/sh", "-c", script]);
+  const end = await runCli([
+    "run",
+    "--url-file",
+    urlFile(server.url),
+    "--detach",
+    "--",
+    "/bin/sh",
+    "-c",
+    script,
+  ]);
   assert.is(end.code, 0, end.stderr);
   const [session = "", process = ""] = end.stdout.trim().split(" ");
   assert.match(session, /^[0-9a-f-]{36}$/);
@@ -34,7 +43,7 @@ async function detached(script: string): Promise<{ session: string; process: str
 }
 
 function on(session: string, command: string, ...flags: string[]): Promise<CliEnd> {
-  return runCli([command, "--url", server.url, "--session", session, ...flags]);
+  return runCli([command, "--url-file", urlFile(server.url), "--session", session, ...flags]);
 }
 
 /** What `ps --json` prints, once it matches. */
@@ -58,7 +67,15 @@ test("attach goes on where run --detach left: all output, the exit code", async 
   const listed: unknown = JSON.parse((await on(session, "ps", "--json")).stdout);
   assert.ok(Array.isArray(listed) && listed.length === 1);
   assert.match(JSON.stringify(listed), new RegExp(`"id":"${process}".*"state":"running"`));
-  const attached = startCli(["attach", "--url", server.url, "--session", session, "--process", process]);
+  const attached = startCli([
+    "attach",
+    "--url-file",
+    urlFile(server.url),
+    "--session",
+    session,
+    "--process",
+    process,
+  ]);
   assert.is(await attached.firstLine(), "before");
   writeFileSync(go, "");
   const end = await attached.ended;
@@ -86,7 +103,7 @@ test("kill ends the whole group and says whether anything ran", async () => {
 
 test("ps, logs and kill leave a session alone that somebody is attached to; --force takes it", async () => {
   const { session } = await detached("echo here; exec sleep 1000");
-  const attached = startCli(["attach", "--url", server.url, "--session", session]);
+  const attached = startCli(["attach", "--url-file", urlFile(server.url), "--session", session]);
   assert.is(await attached.firstLine(), "here");
   for (const command of ["ps", "logs", "kill"]) {
     const refused = await on(session, command);
@@ -154,7 +171,7 @@ test("ps shows a table in which no argument acts on the terminal, and the whole 
   ]);
   assert.equal([one?.["argv"], one?.["exit"], one?.["tty"]], [["/bin/sh", "-c", evil], null, false]);
   // Only a terminal has a width.
-  const terminal = await openTerminal(["ps", "--url", server.url, "--session", session], {
+  const terminal = await openTerminal(["ps", "--url-file", urlFile(server.url), "--session", session], {
     size: { rows: 24, cols: 60 },
   });
   const { rest, modes } = await terminal.ended;
@@ -173,8 +190,8 @@ test("ps tells how processes ended", async () => {
   for (const [script, flags, text] of cases) {
     const end = await runCli([
       "run",
-      "--url",
-      server.url,
+      "--url-file",
+      urlFile(server.url),
       "--detach",
       ...flags,
       "--",
@@ -192,7 +209,7 @@ test("attach --read-only watches beside the owner, who goes on", async () => {
   const go = join(tempDir(), "go");
   const script = `echo on; until [ -e ${go} ]; do sleep 0.05; done; seq 1 1000; exit 4`;
   const { session, process } = await detached(script);
-  const flags = ["attach", "--url", server.url, "--session", session];
+  const flags = ["attach", "--url-file", urlFile(server.url), "--session", session];
   const owner = startCli(flags);
   assert.is(await owner.firstLine(), "on");
   const watching = [1, 2].map(() => startCli([...flags, "--process", process, "--read-only"]));
@@ -215,8 +232,17 @@ test("attach --read-only watches beside the owner, who goes on", async () => {
 });
 
 test("attach --read-only of a terminal shows it, types nothing, and leaves ours as it was", async () => {
-  const flags = ["--url", server.url, "--session"];
-  const owner = await openTerminal(["shell", "--url", server.url, "--env", "PS1=> ", "--", "bash", "--norc"]);
+  const flags = ["--url-file", urlFile(server.url), "--session"];
+  const owner = await openTerminal([
+    "shell",
+    "--url-file",
+    urlFile(server.url),
+    "--env",
+    "PS1=> ",
+    "--",
+    "bash",
+    "--norc",
+  ]);
   try {
     await owner.shows("> ");
     await owner.type("printf '\\033[?1049h'; echo o''n; cat\r");
@@ -253,7 +279,7 @@ test("what is wrong with a session is said", async () => {
   assert.equal([unknown.code, unknown.stdout], [1, ""]);
   assert.match(unknown.stderr, /unknown session id/);
   const wrong: [string[], RegExp][] = [
-    [["attach", "--url", server.url], /--session ID/],
+    [["attach", "--url-file", urlFile(server.url)], /--session ID/],
     [["ps", "--session", "x"], /--url/],
     [["run", "--detach", "--", "true"], /--url/],
   ];
@@ -271,7 +297,16 @@ test("run survives a cut, and tells of it only when asked", async () => {
       const go = join(tempDir(), "go");
       const script = `echo before; until [ -e ${go} ]; do sleep 0.05; done; seq 1 50000; exit 5`;
       const flags = verbose ? ["--verbose"] : [];
-      const running = startCli(["run", "--url", proxy.url, ...flags, "--", "/bin/sh", "-c", script]);
+      const running = startCli([
+        "run",
+        "--url-file",
+        urlFile(proxy.url),
+        ...flags,
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
+      ]);
       assert.is(await running.firstLine(), "before");
       proxy.cut();
       writeFileSync(go, "");

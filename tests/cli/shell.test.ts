@@ -10,7 +10,7 @@ import * as assert from "uvu/assert";
 import { runCli } from "../harness/cli.ts";
 import { openTerminal, type OwnTerminal, type TerminalSetup } from "../harness/own_terminal.ts";
 import { isRunning, until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
 const BASH = ["bash", "--norc", "--noprofile"];
@@ -41,7 +41,7 @@ async function inTerminal(
 }
 
 for (const where of ["local", "remote"] as const) {
-  const url = () => where === "local" ? [] : ["--url", server.url];
+  const url = () => where === "local" ? [] : ["--url-file", urlFile(server.url)];
   const it = (title: string, check: () => Promise<void>) => test(`${where}: ${title}`, check);
   const inShell = (
     check: (terminal: OwnTerminal) => Promise<void>,

@@ -7,7 +7,7 @@ import { type Proxy, startProxy } from "../faults/proxy.ts";
 import { runCli } from "../harness/cli.ts";
 import { openTerminal, type OwnTerminal } from "../harness/own_terminal.ts";
 import { isRunning, until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
 const PROMPT = "> ";
@@ -41,7 +41,10 @@ async function throughProxy(
 ): Promise<void> {
   const proxy = await startProxy(server.url);
   try {
-    await inTerminal(["shell", "--url", proxy.url, ...flags], (terminal) => check(terminal, proxy));
+    await inTerminal(
+      ["shell", "--url-file", urlFile(proxy.url), ...flags],
+      (terminal) => check(terminal, proxy),
+    );
   } finally {
     await proxy.stop();
   }
@@ -49,7 +52,7 @@ async function throughProxy(
 
 /** The ids that are printed for whoever wants to come back. */
 async function wayBack(terminal: OwnTerminal): Promise<string[]> {
-  const text = await terminal.shows(/exec-server attach --url \S+ --session \S+ --process \S+\r\n/);
+  const text = await terminal.shows(/exec-server attach --url-file \S+ --session \S+ --process \S+\r\n/);
   const [, ids = ""] = /attach (--url \S+ --session \S+ --process \S+)\r\n$/.exec(text) ?? [];
   return ids.split(" ");
 }
@@ -95,7 +98,7 @@ test("~. leaves also while the server is out of reach, and says what may be left
     await terminal.shows(/left without an answer; the process may still run/);
     const [, , , session = ""] = await wayBack(terminal);
     assert.is((await terminal.ended).code, 125);
-    const end = await runCli(["kill", "--url", server.url, "--session", session, "--force"]);
+    const end = await runCli(["kill", "--url-file", urlFile(server.url), "--session", session, "--force"]);
     assert.is(end.code, 0, end.stderr);
   }));
 
@@ -111,7 +114,7 @@ test("~. leaves also when the server says nothing any more", () =>
 
 test("~d leaves the shell running, attach comes back, and has it painted again", async () => {
   let back: string[] = [];
-  await inTerminal(["shell", "--url", server.url, ...BASH], async (terminal) => {
+  await inTerminal(["shell", "--url-file", urlFile(server.url), ...BASH], async (terminal) => {
     await terminal.shows(PROMPT);
     await terminal.type("trap 'echo size $(stty size)' WINCH; x=kept\r");
     await terminal.shows(/kept\r\n[^]*> /);
@@ -139,14 +142,17 @@ test("attach without a terminal of ours gives the output of one there", async ()
   let back: string[] = [];
   const go = join(tempDir(), "go");
   const script = `echo on; until [ -e ${go} ]; do sleep 0.05; done; echo more; exit 12`;
-  await inTerminal(["shell", "--url", server.url, "--", "/bin/sh", "-c", script], async (terminal) => {
-    await terminal.shows("on\r\n");
-    await terminal.type("~d");
-    back = await wayBack(terminal);
-  });
+  await inTerminal(
+    ["shell", "--url-file", urlFile(server.url), "--", "/bin/sh", "-c", script],
+    async (terminal) => {
+      await terminal.shows("on\r\n");
+      await terminal.type("~d");
+      back = await wayBack(terminal);
+    },
+  );
   assert.not(existsSync(go));
   const running = runCli(["attach", ...back]);
-  const touched = await runCli(["run", "--url", server.url, "--", "touch", go]);
+  const touched = await runCli(["run", "--url-file", urlFile(server.url), "--", "touch", go]);
   assert.is(touched.code, 0);
   const end = await running;
   assert.is(end.code, 12);
@@ -154,7 +160,7 @@ test("attach without a terminal of ours gives the output of one there", async ()
 });
 
 test("a session that is taken over, and a server that is gone for good, end it", async () => {
-  await inTerminal(["shell", "--url", server.url, ...BASH], async (terminal) => {
+  await inTerminal(["shell", "--url-file", urlFile(server.url), ...BASH], async (terminal) => {
     await terminal.shows(PROMPT);
     await terminal.type("~d");
     const back = await wayBack(terminal);
@@ -162,7 +168,10 @@ test("a session that is taken over, and a server that is gone for good, end it",
     try {
       await owner.shows(PROMPT);
       const [, , , session = ""] = back;
-      assert.is((await runCli(["kill", "--url", server.url, "--session", session, "--force"])).code, 0);
+      assert.is(
+        (await runCli(["kill", "--url-file", urlFile(server.url), "--session", session, "--force"])).code,
+        0,
+      );
       await owner.shows(/resumed by another connection/);
       const { code, modes } = await owner.ended;
       assert.equal([code, modes[1]], [1, modes[0]]);
@@ -173,7 +182,7 @@ test("a session that is taken over, and a server that is gone for good, end it",
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const mortal = await startServer({ args: ["--session-ttl", "1"] });
     let pid = 0;
-    await inTerminal(["shell", "--url", mortal.url, ...BASH], async (terminal) => {
+    await inTerminal(["shell", "--url-file", urlFile(mortal.url), ...BASH], async (terminal) => {
       await terminal.shows(PROMPT);
       await terminal.type("printf '\\033[?1049h'; echo pid=$$.\r");
       pid = Number(/pid=(\d+)\./.exec(await terminal.shows(/pid=\d+\./))?.[1]);

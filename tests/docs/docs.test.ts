@@ -14,12 +14,13 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const EXECUTABLE = join(ROOT, "dist", "exec-server");
 const LIMIT_MS = 60_000;
 /** The address of the examples. */
-const EXAMPLE_URL = "ws://127.0.0.1:9000";
+const EXAMPLE_URL = "ws://127.0.0.1:9000/?token=…";
 const PAGES = [
   "README.md",
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "docs/auth.md",
   "docs/protocol.md",
   "docs/cli.md",
 ]
@@ -80,7 +81,7 @@ test("every option in docs/cli.md is taken by its command", () => {
   assert.ok(sections.length > 0);
   for (const section of sections) {
     const command = /^\w+/.exec(section)?.[0] ?? "";
-    for (const [, option = "", value] of section.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)( <\w)?/gm)) {
+    for (const [, option = "", value] of section.matchAll(/^ {2}(?:-\w, )?(--[a-z0-9-]+)( <\w)?/gm)) {
       if (option === "--help") continue;
       // Options are checked in their order and before anything is done: only the made-up one may be refused.
       const args = [command, option, ...(value === undefined ? [] : ["1"]), "--bogus"];

@@ -142,7 +142,7 @@ export async function startProxy(targetUrl: string): Promise<Proxy> {
     for (const go of waiting) go();
   };
   return {
-    url: `ws://127.0.0.1:${port}`,
+    url: `ws://127.0.0.1:${port}${target.pathname}${target.search}`,
     get connections() {
       return pairs.size;
     },

@@ -64,7 +64,7 @@ function start(program: string, argv: string[], options: CliOptions): RunningCli
   const child: ChildProcess = spawn(file, args, {
     cwd: options.cwd,
     detached: true,
-    env: { ...process.env, EXEC_SERVER_URL: undefined, ...options.env },
+    env: { ...process.env, EXEC_SERVER_URL: "local", ...options.env },
     stdio: [stdin === undefined || inherited.length > 0 ? "ignore" : "pipe", "pipe", "pipe", ...inherited],
   });
   const pid = child.pid ?? 0;

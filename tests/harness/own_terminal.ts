@@ -56,7 +56,7 @@ export async function openTerminal(args: readonly string[], setup: TerminalSetup
     ],
     tty: true,
     size: setup.size ?? { rows: 24, cols: 80 },
-    env: { TERM: "xterm-256color", EXEC_SERVER_URL: "", ...setup.env },
+    env: { TERM: "xterm-256color", EXEC_SERVER_URL: "local", ...setup.env },
   });
   const shellPid = async () => (await here.processes.list()).find(({ id }) => id === started.id)?.pid ?? 0;
   const keys = started.stdin.getWriter();

@@ -28,7 +28,7 @@ type Parsed<T> = { value: T; size: number } | { needed: number };
 
 /** Connects and upgrades. */
 export async function openRaw(url: string): Promise<RawSocket> {
-  const { hostname, port } = new URL(url);
+  const { host, hostname, port, pathname, search } = new URL(url);
   const socket = connect(Number(port), hostname);
   let received: Buffer[] = [];
   let receivedBytes = 0;
@@ -68,7 +68,7 @@ export async function openRaw(url: string): Promise<RawSocket> {
 
   const key = "dGhlIHNhbXBsZSBub25jZQ==";
   socket.write(
-    `GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
+    `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
   );
   const head = await take((bytes) => {
     const end = bytes.indexOf("\r\n\r\n");

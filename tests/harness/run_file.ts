@@ -38,6 +38,7 @@ export async function runFile(file: string, environment: Record<string, string>)
       ...environment,
       TMPDIR: temp,
       XDG_STATE_HOME: state,
+      XDG_RUNTIME_DIR: state,
       EXEC_SERVER_TEST_MARK: mark,
     },
     stdio: ["ignore", "pipe", "pipe"],

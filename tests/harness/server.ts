@@ -1,8 +1,10 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import type { Readable } from "node:stream";
 import { programUnderTest, register, send } from "./program.ts";
-import { tempDirIn } from "./temp.ts";
+import { tempDir, tempDirIn } from "./temp.ts";
 import { type ConnectOptions, connectWire, type WireClient } from "./wire_client.ts";
 
 const START_LIMIT_MS = 30_000;
@@ -32,6 +34,13 @@ export interface ServerOptions {
   cwd?: string;
   /** The real codex at this path instead of the program under test. */
   codex?: string;
+}
+
+/** A file with a URL and the token in it, for `--url-file`: as an argument everyone could read it. */
+export function urlFile(url: string): string {
+  const path = join(tempDir(), "url");
+  writeFileSync(path, url, { mode: 0o600 });
+  return path;
 }
 
 /** A running server. */

@@ -40,7 +40,7 @@ export function openScreen(command: readonly string[], env: Readonly<Record<stri
     execFileSync("tmux", ["-u", "-f", "/dev/null", "-S", socket, ...args], {
       encoding: "utf8",
       timeout: COMMAND_LIMIT_MS,
-      env: { ...process.env, TMUX: "", EXEC_SERVER_URL: "", ...env },
+      env: { ...process.env, TMUX: "", EXEC_SERVER_URL: "local", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
   tmux(

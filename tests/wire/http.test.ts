@@ -38,7 +38,10 @@ interface Answer {
 /** One request on a connection of its own; an upgrade is an answer too. */
 function ask(method: string, path: string, headers: Record<string, string> = {}): Promise<Answer> {
   return new Promise((ok, fail) => {
-    const sent = request(`${server.url.replace("ws:", "http:")}${path}`, { method, headers, agent: false });
+    const { host, searchParams } = new URL(server.url);
+    const authorization = `Bearer ${searchParams.get("token")}`;
+    const all = { authorization, ...headers };
+    const sent = request(`http://${host}${path}`, { method, headers: all, agent: false });
     sent.on("error", fail);
     sent.on("upgrade", (response, socket) => {
       socket.destroy();

@@ -23,12 +23,14 @@ import { isObject, type WireClient } from "../harness/wire_client.ts";
 
 const confirmed = new Set<Difference>();
 const FRAGMENT = 8 * 2 ** 20;
+/** As the original is when it is not told otherwise. */
+const withoutAuth = isCodex ? [] : ["--ws-auth", "none", "--log-level", "error"];
 let serial: TestServer, concurrent: TestServer;
 
 test.before(async () => {
   const env = { TMPDIR: undefined }; // recorded without
-  serial = await startServer({ env });
-  concurrent = await startServer({ env, args: ["--concurrent-requests", "4"] });
+  serial = await startServer({ env, args: withoutAuth });
+  concurrent = await startServer({ env, args: ["--concurrent-requests", "4", ...withoutAuth] });
 });
 test.after(async () => {
   await Promise.all([serial?.stop(), concurrent?.stop()]);
