@@ -53,7 +53,7 @@ async function throughProxy(
 /** The ids that are printed for whoever wants to come back. */
 async function wayBack(terminal: OwnTerminal): Promise<string[]> {
   const text = await terminal.shows(/exec-server attach --url-file \S+ --session \S+ --process \S+\r\n/);
-  const [, ids = ""] = /attach (--url \S+ --session \S+ --process \S+)\r\n$/.exec(text) ?? [];
+  const [, ids = ""] = /attach (--url-file \S+ --session \S+ --process \S+)\r\n$/.exec(text) ?? [];
   return ids.split(" ");
 }
 
@@ -77,7 +77,7 @@ test("while the server is out of reach it says so once; keys arrive once", () =>
     await terminal.shows(/\r\nexec-server: the connection is broken \([^\n]*~\. leaves\.\r\n/);
     await terminal.resize({ rows: 30, cols: 100 });
     proxy.refuse(false);
-    const text = await terminal.shows(/\rkeys\r\n[^]*> /);
+    const text = await terminal.shows(/keys\r\n[^]*> /); // the echo has quotes in it; a repainted prompt may precede
     assert.is(text.split("connection is broken").length, 1, "said once");
     assert.is(text.split("connected again").length, 2);
     assert.is(text.split("ke''ys").length, 2, "echoed once");
