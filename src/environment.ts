@@ -82,6 +82,7 @@ export const Environment = {
     const processes = remoteProcesses(wire, () => defaultCwd);
     const opened = await openLink(url, options, {
       notification: (method, params) => processes.receive(method, params),
+      frame: (frame) => processes.receiveFrame(frame),
       cursors: () => processes.cursors(),
       readMissed: (caller) => processes.readMissed(caller),
       ended: (reason) => processes.fail(reason),

@@ -28,6 +28,10 @@ export async function protocolPage(): Promise<string> {
         repeatable ? "yes" : "",
       ]),
     ),
+    frames: table(
+      ["kind", "meaning"],
+      documentedMembers("rpc/frame.ts", "FrameKind").map((each) => [each.value, each.comment]),
+    ),
     capabilities: table(
       ["capability", "meaning"],
       documentedMembers("info/local.ts", "CAPABILITIES").map((each) => [code(each.name), each.comment]),

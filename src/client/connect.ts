@@ -11,7 +11,8 @@ import { clip } from "../protocol/quote.ts";
 import type { Caller } from "../rpc/caller.ts";
 import { type Channel, CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
-import { createPending } from "../rpc/pending.ts";
+import { type Frame, FRAME_VERSION, parseFrame } from "../rpc/frame.ts";
+import { createPending, type Sender } from "../rpc/pending.ts";
 import { deferred } from "../runtime/deferred.ts";
 
 /** How to reach a server. */
@@ -26,6 +27,8 @@ export interface ConnectOptions {
   readonly resumeSessionId?: string;
   /** With {@link resumeSessionId}: false refuses when another connection has the session. Default true: take it over. */
   readonly takeOver?: boolean;
+  /** False: output and input travel as base64 in JSON, also where the server speaks binary messages. Default true. */
+  readonly binary?: boolean;
   /** Limit for TCP, TLS and upgrade, in ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** Limit for the handshake that follows, in ms. Default 10,000. */
@@ -60,8 +63,12 @@ export interface Connection extends Caller {
 /** Default of {@link ConnectOptions.connectTimeoutMs} and `initializeTimeoutMs`. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
-/** Called for each notification of the server, in order. */
-export type NotificationListener = (method: string, params: unknown) => void;
+/** Told each notification of the server, in order. */
+export interface NotificationListener {
+  notification(method: string, params: unknown): void;
+  /** A notification as a binary message; its bytes are valid until the return. */
+  frame(frame: Frame): void;
+}
 
 /** Called once, when an open connection has ended: the close code and the reason. */
 export type EndListener = (code: number, reason: ExecServerError) => void;
@@ -83,16 +90,8 @@ export async function connect(
   let open = true;
   let established = false;
   const channel = socketChannel(socket, {
-    message(text) {
-      try {
-        receive(text);
-      } catch (error) {
-        channel.close(
-          CloseCode.protocolViolation,
-          clip(error instanceof Error ? error.message : "").slice(0, 40),
-        );
-      }
-    },
+    message: (text) => guarded(() => receive(text)),
+    frame: (message) => guarded(() => listener.frame(parseFrame(message))),
     pong() {},
     closed(code, reason) {
       const error = new ExecServerError(
@@ -105,11 +104,18 @@ export async function connect(
       if (established) onEnd(code, error);
     },
   });
+  const guarded = (action: () => void) => {
+    try {
+      action();
+    } catch (error) {
+      channel.close(CloseCode.protocolViolation, clip(messageOf(error)).slice(0, 40));
+    }
+  };
   const receive = (text: string | undefined) => {
     const message = parseMessage(text ?? "");
     switch (message.kind) {
       case "notification":
-        return listener(message.method, message.params);
+        return listener.notification(message.method, message.params);
       case "request":
         return channel.send(
           errorText(message.id, -32601, `this client does not implement \`${clip(message.method)}\``),
@@ -118,8 +124,15 @@ export async function connect(
         pending.settle(message); // an answer to a request that was given up is dropped
     }
   };
+  let binary = false;
+  const sender: Sender = {
+    send: (text) => channel.send(text),
+    get sendFrame() {
+      return binary ? channel.sendFrame : undefined;
+    },
+  };
   const caller: Caller = {
-    call: (method, params, how) => pending.call((text) => channel.send(text), method, params, how),
+    call: (method, params, how) => pending.call(sender, method, params, how),
   };
   const params = {
     clientName: options.clientName ?? "exec-server",
@@ -127,6 +140,7 @@ export async function connect(
     acknowledgesOutput: true,
     sessionTtlMs: options.sessionTtlMs ?? null,
     takeOver: options.takeOver ?? true,
+    binaryFrames: options.binary === false ? 0 : FRAME_VERSION,
     cursors: options.cursors ?? {},
   };
   const limit = AbortSignal.timeout(options.initializeTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
@@ -134,6 +148,7 @@ export async function connect(
     const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
     const opened = await caller.call(Initialize, params, { signal });
     channel.send(notificationText(Initialized.name, {}));
+    binary = opened.binaryFrames === FRAME_VERSION;
     established = true;
     return {
       ...caller,

@@ -20,8 +20,7 @@ export interface RemoteOptions extends ConnectOptions {
 }
 
 /** What the owner of a link does for it. */
-export interface LinkOwner {
-  readonly notification: NotificationListener;
+export interface LinkOwner extends NotificationListener {
   /** For each open process the last event that has been read; what was only received belongs to the session still. */
   cursors(): Record<string, number>;
   /** A server that does not push what was missed: read it, before anything else is asked. */
@@ -106,7 +105,7 @@ export async function openLink(url: string | URL, options: RemoteOptions, owner:
             resumeSessionId: sessionId,
             cursors: owner.cursors(),
           },
-          owner.notification,
+          owner,
           broken,
         );
         if (!can("outputAcknowledgement")) await owner.readMissed(resumed);
@@ -130,7 +129,7 @@ export async function openLink(url: string | URL, options: RemoteOptions, owner:
     }
   };
 
-  const first = await connect(url, options, owner.notification, broken);
+  const first = await connect(url, options, owner, broken);
   const { sessionId, info } = first;
   const ttlMs = first.sessionTtlMs ?? REFERENCE_TTL_MS;
   const can = (capability: string) => info?.capabilities[capability] === true;

@@ -4,6 +4,7 @@ import { deferred } from "../runtime/deferred.ts";
 import type { ProcessControl } from "./control.ts";
 import { onlyObserved } from "./observation.ts";
 import type { ExitStatus, OutputStream, Process, ProcessEvent } from "./trait.ts";
+import { newWriteId } from "./wire_bytes.ts";
 
 /** Largest piece of standard input that travels in one message. */
 const STDIN_PIECE_BYTES = 512 * 1024;
@@ -193,11 +194,8 @@ function outputStream(reader: Reader, name: OutputStream): ReadableStream<Uint8A
 function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
   const inFlight = new Set<Promise<void>>();
   let failure: unknown;
-  // A server remembers write ids: another handle of the same process must not use the same ones.
-  const origin = crypto.randomUUID();
-  let writes = 0;
   const send = (bytes: Uint8Array) => {
-    const one = control.write(bytes, `${origin}:${++writes}`).then((status) => {
+    const one = control.write(bytes, newWriteId()).then((status) => {
       if (status !== "accepted") {
         throw new ExecServerError("EPIPE", `the process takes no more input (${status})`);
       }

@@ -24,6 +24,7 @@ import { type Observation, type ObserveRequest, onlyObserved } from "./observati
 import type { LogView } from "./output_log.ts";
 import { readLog } from "./read.ts";
 import type { ResourceLimits } from "./trait.ts";
+import { writeOfFrame } from "./wire_bytes.ts";
 import { exitToWire } from "./wire_exit.ts";
 
 /** What a session wants to know of the requests about its processes. */
@@ -125,11 +126,16 @@ export function processRoutes(
         ...(read.lost && { lost: read.lost }),
       };
     }, "waiting"),
-    route(ProcessWrite, async (params) => {
-      if (params.writeId === "") throw invalidParams("writeId must not be empty");
-      const process = own(params.processId);
-      return { status: process ? await process.write(params.chunk, params.writeId) : "unknownProcess" };
-    }, "waiting"),
+    route(
+      ProcessWrite,
+      async (params) => {
+        if (params.writeId === "") throw invalidParams("writeId must not be empty");
+        const process = own(params.processId);
+        return { status: process ? await process.write(params.chunk, params.writeId) : "unknownProcess" };
+      },
+      "waiting",
+      writeOfFrame,
+    ),
     route(ProcessCloseStdin, async (params) => {
       const process = own(params.processId);
       return { status: process ? await process.closeStdin() : "unknownProcess" };

@@ -19,9 +19,10 @@ import {
   ProcessWrite,
 } from "../protocol/process.ts";
 import type { Caller } from "../rpc/caller.ts";
+import type { Frame } from "../rpc/frame.ts";
 import type { ProcessControl } from "./control.ts";
 import { processHandle } from "./handle.ts";
-import { encodeBase64 } from "./base64.ts";
+import { outputOfFrame, writeRequest } from "./wire_bytes.ts";
 import { onlyObserved } from "./observation.ts";
 import { createOutputLog, type OutputLog } from "./output_log.ts";
 import { memoryRetention } from "./retention.ts";
@@ -48,6 +49,8 @@ export interface ProcessWire extends Caller {
 export interface RemoteProcesses extends Processes {
   /** Takes a notification; one that is not about processes is ignored. @throws ExecServerError when it is malformed */
   receive(method: string, params: unknown): void;
+  /** As {@link receive}, of a binary message. @throws ExecServerError when it is malformed */
+  receiveFrame(frame: Frame): void;
   /** For each open process the last event that has been read; what was only received belongs to the session still. */
   cursors(): Record<string, number>;
   /** Reads what open processes missed, from a server that does not push it. */
@@ -133,6 +136,16 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
     if (!holding || unread() >= MAX_UNREAD_BYTES) return;
     holding = false;
     wire.hold(false);
+  };
+
+  const receiveEvent = (id: string, event: ProcessEvent) => {
+    const inbox = inboxes.get(id);
+    if (!inbox || event.seq <= inbox.log.lastSeq) return;
+    accept(id, inbox, event);
+    // A window for each process bounds them already; holding back all would stop the one that is read.
+    if (wire.can("outputAcknowledgement") || holding || unread() < MAX_UNREAD_BYTES) return;
+    holding = true;
+    wire.hold(true);
   };
 
   return {
@@ -244,13 +257,11 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
         });
       }
       const decoded = decode(method, params);
-      const inbox = decoded && inboxes.get(decoded.processId);
-      if (!inbox || decoded.event.seq <= inbox.log.lastSeq) return;
-      accept(decoded.processId, inbox, decoded.event);
-      // A window for each process bounds them already; holding back all would stop the one that is read.
-      if (wire.can("outputAcknowledgement") || holding || unread() < MAX_UNREAD_BYTES) return;
-      holding = true;
-      wire.hold(true);
+      if (decoded) receiveEvent(decoded.processId, decoded.event);
+    },
+    receiveFrame(frame) {
+      const { processId, event } = outputOfFrame(frame);
+      receiveEvent(processId, event);
     },
     cursors() {
       const known = [...inboxes].filter(([, inbox]) => inbox.known);
@@ -349,7 +360,7 @@ function control(
     firstSeq,
     takesInput,
     async write(bytes: Uint8Array, writeId: string) {
-      return (await wire.call(ProcessWrite, { processId, chunk: encodeBase64(bytes), writeId })).status;
+      return (await wire.call(ProcessWrite, writeRequest(processId, bytes, writeId))).status;
     },
     async closeStdin() {
       return (await wire.call(ProcessCloseStdin, { processId })).status;

@@ -18,6 +18,8 @@ export const Initialize = method(
     sessionTtlMs: maybe(unsigned()),
     /** Added: false refuses (-32010) to resume a session that another connection has. */
     takeOver: v.optional(flag(), true),
+    /** Added: the newest version of binary messages that the client speaks; 0: none. */
+    binaryFrames: v.optional(unsigned(), 0),
     /** Added, for a resume: the last event the client has of each process; pushing goes on after it. */
     cursors: v.optional(map(unsigned()), {}),
   }),
@@ -26,6 +28,8 @@ export const Initialize = method(
     environmentInfo: v.nullish(EnvironmentInfoSchema),
     /** Added: what holds for the session, in ms. */
     sessionTtlMs: v.nullish(v.number()),
+    /** Added: the version of binary messages that both sides may send on this connection. */
+    binaryFrames: v.nullish(v.number()),
   }),
 );
 

@@ -1,10 +1,25 @@
 import type * as v from "valibot";
 import type { Method } from "../protocol/method.ts";
+import type { Frame } from "./frame.ts";
 
 /** Options of one request. */
 export interface CallOptions {
   /** Gives up waiting for the answer. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Params that can also travel as a binary message, where both sides speak those. */
+export class Framed<Params> {
+  /** The same as JSON. */
+  readonly json: () => Params;
+  /** The message, but for the request's id. */
+  readonly frame: Omit<Frame, "id">;
+
+  /** Says both forms. */
+  constructor(frame: Omit<Frame, "id">, json: () => Params) {
+    this.frame = frame;
+    this.json = json;
+  }
 }
 
 /** Something that sends requests to a server: what the remote implementations are built on. */
@@ -15,7 +30,7 @@ export interface Caller {
    */
   call<P extends v.GenericSchema, R extends v.GenericSchema>(
     method: Method<P, R>,
-    params: v.InferInput<P>,
+    params: v.InferInput<P> | Framed<v.InferInput<P>>,
     options?: CallOptions,
   ): Promise<v.InferOutput<R>>;
 }

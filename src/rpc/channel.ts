@@ -1,6 +1,7 @@
 /** One WebSocket as a channel of text messages with backpressure, for both ends of the wire. */
 import type { WebSocket } from "ws";
 import { MAX_FRAME_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { isFrame } from "./frame.ts";
 
 /** Close codes that this project sends (RFC 6455, section 7.4; 4000 and above are ours). */
 export const CloseCode = {
@@ -14,6 +15,8 @@ export const CloseCode = {
 export interface ChannelEvents {
   /** A message; undefined when it was not valid UTF-8. */
   message(text: string | undefined): void;
+  /** A binary message that is no JSON; without this it counts as JSON that cannot be read. */
+  frame?(message: Uint8Array): void;
   /** A pong came back; the text of the ping. */
   pong(payload: string): void;
   /** The connection is gone; called once. */
@@ -24,6 +27,8 @@ export interface ChannelEvents {
 export interface Channel {
   /** Hands a message to the socket; dropped when the connection is gone. */
   send(text: string): void;
+  /** Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. */
+  sendFrame(message: Uint8Array): void;
   /** True while more than 1 MiB waits for the socket: stop producing until {@link onDrain}. */
   readonly congested: boolean;
   /** True while so much waits that even small answers must stop: the peer asks and does not read. */
@@ -78,16 +83,18 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
     for (const action of actions) action();
   };
 
-  const send = (data: string | Buffer, bytes: number, fin: boolean) => {
+  const send = (data: string | Uint8Array, bytes: number, fin: boolean, binary = false) => {
     backlog += bytes;
-    socket.send(data, { binary: false, fin }, () => sent(bytes));
+    socket.send(data, { binary, fin }, () => sent(bytes));
   };
 
   socket.binaryType = "nodebuffer";
   socket.on("message", (data, isBinary) => {
     alive();
     if (!open) return;
-    events.message(decode(data, isBinary));
+    const bytes = bytesOf(data);
+    if (isBinary && bytes && events.frame && isFrame(bytes)) return events.frame(bytes);
+    events.message(bytes && decode(bytes, isBinary));
   });
   socket.on("pong", (payload) => {
     alive();
@@ -114,6 +121,9 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
         send(piece, piece.length, offset + MAX_FRAME_BYTES >= bytes.length);
       }
     },
+    sendFrame(message) {
+      if (open && socket.readyState === socket.OPEN) send(message, message.length, true, true);
+    },
     get congested() {
       return backlog >= SOCKET_HIGH_WATER_BYTES;
     },
@@ -137,10 +147,13 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Text frames were checked by the WebSocket library; binary frames may carry JSON too and are checked here. */
-function decode(data: unknown, isBinary: boolean): string | undefined {
+function bytesOf(data: unknown): Uint8Array | undefined {
   const bytes = Array.isArray(data) ? Buffer.concat(data) : data;
-  if (!(bytes instanceof Uint8Array)) return undefined;
+  return bytes instanceof Uint8Array ? bytes : undefined;
+}
+
+/** Text frames were checked by the WebSocket library; binary frames may carry JSON too and are checked here. */
+function decode(bytes: Uint8Array, isBinary: boolean): string | undefined {
   if (!isBinary) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   try {
     return utf8.decode(bytes);

@@ -3,16 +3,17 @@ import * as v from "valibot";
 import { ExecServerError, fromWire } from "../protocol/error.ts";
 import type { Method } from "../protocol/method.ts";
 import { deferred } from "../runtime/deferred.ts";
-import type { CallOptions } from "./caller.ts";
+import { type CallOptions, Framed } from "./caller.ts";
 import { type Message, requestText } from "./envelope.ts";
+import { fitsInFrame, frameBytes } from "./frame.ts";
 
 /** The open requests of one connection; ids are integers from 1. */
 export interface Pending {
-  /** Sends a request with `send` and waits for its answer. */
+  /** Sends a request with `via` and waits for its answer. */
   call<P extends v.GenericSchema, R extends v.GenericSchema>(
-    send: (text: string) => void,
+    via: Sender,
     method: Method<P, R>,
-    params: v.InferInput<P>,
+    params: v.InferInput<P> | Framed<v.InferInput<P>>,
     options?: CallOptions,
   ): Promise<v.InferOutput<R>>;
   /** Takes an answer; false when nobody waits for it. */
@@ -21,12 +22,19 @@ export interface Pending {
   fail(reason: ExecServerError): void;
 }
 
+/** How requests leave. */
+export interface Sender {
+  send(text: string): void;
+  /** Undefined where the other side speaks no binary messages. */
+  readonly sendFrame: ((message: Uint8Array) => void) | undefined;
+}
+
 /** No open requests yet. */
 export function createPending(): Pending {
   const open = new Map<number, { resolve: (result: unknown) => void; reject: (reason: unknown) => void }>();
   let lastId = 0;
   return {
-    async call(send, method, params, options = {}) {
+    async call(via, method, params, options = {}) {
       options.signal?.throwIfAborted();
       const id = ++lastId;
       const { promise, resolve, reject } = deferred<unknown>();
@@ -34,7 +42,10 @@ export function createPending(): Pending {
       const abort = () => reject(options.signal?.reason);
       options.signal?.addEventListener("abort", abort);
       try {
-        send(requestText(id, method.name, params));
+        if (!(params instanceof Framed)) via.send(requestText(id, method.name, params));
+        else if (via.sendFrame && fitsInFrame(params.frame.name)) {
+          via.sendFrame(frameBytes({ ...params.frame, id }));
+        } else via.send(requestText(id, method.name, params.json()));
         const parsed = v.safeParse(method.result, await promise);
         if (parsed.success) return parsed.output;
         throw new ExecServerError(

@@ -1,6 +1,7 @@
 /** How a server answers a method: the declaration, the function, and which queue its requests wait in. */
 import type * as v from "valibot";
 import { decodeParams, type Method } from "../protocol/method.ts";
+import type { Frame } from "./frame.ts";
 
 /** What a handler may know and do besides its params. */
 export interface Call {
@@ -24,13 +25,19 @@ export interface Route {
   readonly lane: Lane;
   /** Decodes the params; throws `INVALID_PARAMS` before anything has happened. */
   prepare(rawParams: unknown): (call: Call) => unknown;
+  /** The same of a binary message; undefined where there is no such form. */
+  readonly prepareFrame?: ((frame: Frame) => (call: Call) => unknown) | undefined;
 }
 
-/** Binds a method to the function that answers it; both are typed by the declaration. */
+/**
+ * Binds a method to the function that answers it; both are typed by the declaration.
+ * @param ofFrame the params of a binary message, whose bytes are valid as long as the message is
+ */
 export function route<P extends v.GenericSchema, R extends v.GenericSchema>(
   method: Method<P, R>,
   handle: (params: v.InferOutput<P>, call: Call) => v.InferInput<R> | Promise<v.InferInput<R>>,
   lane: Lane = "ordinary",
+  ofFrame?: (frame: Frame) => v.InferOutput<P>,
 ): Route {
   return {
     method,
@@ -39,5 +46,9 @@ export function route<P extends v.GenericSchema, R extends v.GenericSchema>(
       const params = decodeParams(method, rawParams);
       return (call) => handle(params, call);
     },
+    prepareFrame: ofFrame && ((frame) => {
+      const params = ofFrame(frame);
+      return (call) => handle(params, call);
+    }),
   };
 }

@@ -1,7 +1,14 @@
 /** One connection of a client: handshake, order of checks, queues (protocol reference, sections 4 to 7). */
 import * as v from "valibot";
 import type { WebSocket } from "ws";
-import { ExecServerError, invalidRequest, RpcCode, rpcCodeOf, toExecServerError } from "../protocol/error.ts";
+import {
+  ExecServerError,
+  invalidRequest,
+  messageOf,
+  RpcCode,
+  rpcCodeOf,
+  toExecServerError,
+} from "../protocol/error.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
 import { type Area, decodeParams } from "../protocol/method.ts";
@@ -11,16 +18,22 @@ import {
   ProcessOutput,
   ProcessOutputAck,
   ProcessOutputLost,
+  ProcessWrite,
 } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
 import { encodeBase64 } from "../process/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
+import { outputFrame } from "../process/wire_bytes.ts";
 import { exitToWire } from "../process/wire_exit.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
+import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
 import type { Call, Lane } from "../rpc/route.ts";
 import type { Attachment, Session } from "../session/session.ts";
 import type { Server } from "./server.ts";
+
+/** The requests that may come as binary messages. */
+const FRAMED_REQUESTS: ReadonlyMap<number, string> = new Map([[FrameKind.write, ProcessWrite.name]]);
 
 /** A request that is ready to run. */
 interface Work {
@@ -43,11 +56,16 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   let queue: Work[] = [];
   let queueHead = 0;
   let paused = false;
+  let binary = false;
   let draining = false;
   const running = new Map<Work, () => void>(); // how to reject what is being handled
   const gone = new AbortController();
 
   const channel = socketChannel(socket, {
+    frame(message) {
+      if (!binary) return malformed("invalid unicode code point");
+      if (state !== "evicted") framed(message);
+    },
     message(text) {
       if (text === undefined) return malformed("invalid unicode code point");
       receive(text);
@@ -73,6 +91,11 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   const makeAttachment = (acknowledges: boolean): Attachment => ({
     acknowledges,
     push(processId, event) {
+      const frame = binary && event.type === "output" ? outputFrame(processId, event) : undefined;
+      if (frame) {
+        channel.sendFrame(frame);
+        return frame.length;
+      }
       const text = eventText(processId, event);
       channel.send(text);
       return text.length;
@@ -111,6 +134,19 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     channel.close(CloseCode.protocolViolation, reason);
   };
 
+  /** A request as a binary message: only after a handshake that agreed on those. */
+  const framed = (message: Uint8Array) => {
+    let frame: Frame;
+    try {
+      frame = parseFrame(message);
+    } catch (error) {
+      return malformed(messageOf(error));
+    }
+    const method = FRAMED_REQUESTS.get(frame.kind);
+    if (method === undefined) return malformed(`unknown kind of binary message ${frame.kind}`);
+    request(frame.id, method, undefined, frame);
+  };
+
   const receive = (text: string) => {
     if (state === "evicted") return;
     if (state === "resuming") return void early.push(text);
@@ -147,7 +183,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
   };
 
-  const request = (id: RequestId, method: string, params: unknown) => {
+  const request = (id: RequestId, method: string, params: unknown, frame?: Frame) => {
     try {
       if (method === Initialize.name) return initialize(id, params);
       const route = (session ? server.routesOf(session) : server.declared).get(method);
@@ -155,7 +191,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         const text = `exec-server stub does not implement \`${clip(method)}\` yet`;
         throw new ExecServerError("METHOD_NOT_FOUND", text, { rpcCode: RpcCode.methodNotFound });
       }
-      const run = route.prepare(params);
+      const run = frame && route.prepareFrame ? route.prepareFrame(frame) : route.prepare(params);
       const { area } = route.method;
       if (!session) throw invalidRequest(`client must call initialize before using ${area} methods`);
       if (state !== "ready") {
@@ -175,6 +211,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       session = got;
       attachment = own;
       state = "opened";
+      binary = params.binaryFrames >= FRAME_VERSION;
       server.log("debug", params.resumeSessionId ? "session resumed" : "session opened", {
         peer,
         session: got.id,
@@ -184,6 +221,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         environmentInfo: server.info,
         // Only who speaks the added part of the wire is told of it.
         ...(params.acknowledgesOutput && { sessionTtlMs: got.ttlMs }),
+        ...(binary && { binaryFrames: FRAME_VERSION }),
       }));
     };
     if (typeof params.resumeSessionId !== "string") {

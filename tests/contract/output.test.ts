@@ -10,7 +10,7 @@ import type { Environment } from "../../src/environment.ts";
 import type { Process, Processes, ProcessEvent } from "../../src/process/trait.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments, processTests } from "../harness/environments.ts";
+import { environmentsAndJson, processTests } from "../harness/environments.ts";
 import { bytesWritten, untilStill } from "../harness/proc.ts";
 import { readAll, readEvents, readText } from "../harness/read_process.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -41,7 +41,7 @@ function blob(size: number): { path: string; content: Buffer } {
 }
 
 /** Registers the tests for one implementation. */
-export function outputContract(name: "local" | "remote", open: () => Promise<Environment>): void {
+export function outputContract(name: string, open: () => Promise<Environment>): void {
   let processes: Processes;
   const it = processTests(name, open, (opened) => processes = opened);
   const start = (script: string, pipeStdin = false): Promise<Process> =>
@@ -233,6 +233,6 @@ function isEvent(value: unknown): value is ProcessEvent {
   return typeof value === "object" && value !== null && "type" in value;
 }
 
-for (const [name, open] of environments) outputContract(name, open);
+for (const [name, open] of environmentsAndJson) outputContract(name, open);
 
 test.run();

@@ -16,7 +16,7 @@ import {
 } from "../../src/process/trait.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
 import { codeOf } from "../harness/code_of.ts";
-import { environments, processTests } from "../harness/environments.ts";
+import { environmentsAndJson, processTests } from "../harness/environments.ts";
 import { groupMembers, until } from "../harness/proc.ts";
 import { lineReader, readText } from "../harness/read_process.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -223,6 +223,6 @@ export function processesContract(name: string, open: () => Promise<Environment>
   });
 }
 
-for (const [name, open] of environments) processesContract(name, open);
+for (const [name, open] of environmentsAndJson) processesContract(name, open);
 
 test.run();
