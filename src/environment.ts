@@ -54,8 +54,8 @@ export const Environment = {
 
   /**
    * The machine where a server listens.
-   * @param url `ws://…` or `wss://…`
-   * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, `UNKNOWN_SESSION`, `SESSION_ATTACHED`
+   * @param url `ws://…`, `wss://…` or `unix:PATH`
+   * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `TIMEOUT`, `UNKNOWN_SESSION`, `SESSION_ATTACHED`
    * @example
    * ```ts
    * import { Environment } from "./mod.ts";

@@ -3,7 +3,7 @@ import type { Environment } from "../environment.ts";
 import type { Process } from "../process/trait.ts";
 import { complain, ExitCode, exitCodeOf } from "./exit.ts";
 import type { InteractiveEnd } from "./interactive.ts";
-import { type Options, serverUrl } from "./options.ts";
+import { type Options, serverUrl, tlsArguments } from "./options.ts";
 import { shellCommand } from "./printable.ts";
 
 /** The exit code of a terminal session; says how to come back to a process that may go on. */
@@ -33,6 +33,7 @@ function wayBack(environment: Environment, process: string, options: Options): s
   return shellCommand([
     ...["exec-server", "attach"],
     ...["--url", serverUrl(options) ?? ""],
+    ...tlsArguments(options),
     ...["--session", environment.sessionId ?? ""],
     ...["--process", process],
   ]);

@@ -6,7 +6,7 @@ import type { ExitStatus, Process } from "../process/trait.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { type ConnectionNotice, connectionNotice } from "./connection_notice.ts";
 import { ExitCode, exitCodeOf, UsageError } from "./exit.ts";
-import { connectionReport, type Options, textOption } from "./options.ts";
+import { connectionReport, type Options, textOption, tlsOptions } from "./options.ts";
 import { printable } from "./printable.ts";
 import { createScreenModes } from "./screen_modes.ts";
 import { sessionOptions } from "./session.ts";
@@ -30,6 +30,7 @@ export async function observe(options: Options): Promise<number> {
   const notice = connectionNotice();
   await using environment = await Environment.connect(url, {
     clientName: "exec-server-cli",
+    ...tlsOptions(options, url),
     ...(atTerminal() ? notice.options : connectionReport(options)),
   });
   const end = await watch(await environment.processes.observe(session, processId), notice);

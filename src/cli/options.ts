@@ -6,6 +6,7 @@ import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import { camelCase, givenText } from "./arguments.ts";
 import { escapeCharacter } from "./escape.ts";
 import { UsageError } from "./exit.ts";
+import { readTls, type TlsPaths } from "./tls_options.ts";
 
 /** The longest time that a timer can hold, in whole seconds. */
 export const MAX_TIMER_SECONDS = Math.floor(MAX_TIMER_MS / 1000);
@@ -117,20 +118,43 @@ export function switchOption(options: Options, name: string): boolean {
   return Array.isArray(value) ? value.at(-1) === true : value === true; // given twice it is a list
 }
 
-/** The server that `--url` or EXEC_SERVER_URL names. @throws UsageError when it is no WebSocket URL */
+/** The server that `--url` or EXEC_SERVER_URL names. @throws UsageError when it is no URL of a server */
 export function serverUrl(options: Options): string | undefined {
   const url = textOption(options, "url") ?? process.env["EXEC_SERVER_URL"];
   if (url === undefined || url === "") return undefined;
-  if (!/^wss?:\/\//.test(url)) throw new UsageError("--url must begin with ws:// or wss://");
+  if (!/^(wss?:\/\/|unix:)/.test(url)) throw new UsageError("--url must begin with ws://, wss:// or unix:");
   return url;
 }
 
 /** The environment that `--url` or EXEC_SERVER_URL names, or this machine. */
 export async function openEnvironment(options: Options, how: RemoteOptions = {}): Promise<Environment> {
   const url = serverUrl(options);
-  return url === undefined
-    ? Environment.local()
-    : await Environment.connect(url, { clientName: "exec-server-cli", ...how });
+  return url === undefined ? Environment.local() : await Environment.connect(url, {
+    clientName: "exec-server-cli",
+    ...tlsOptions(options, url),
+    ...how,
+  });
+}
+
+/** `--tls-ca` and the like, as options of a connection to `url`. @throws UsageError when they do not fit */
+export function tlsOptions(options: Options, url: string | undefined): RemoteOptions {
+  const tls = readTls(url, tlsPaths(options));
+  return tls === undefined ? {} : { tls };
+}
+
+/** The same options once more, for a command line that we propose. */
+export function tlsArguments(options: Options): string[] {
+  return Object.entries(tlsPaths(options)).flatMap(([name, path]) =>
+    path === undefined ? [] : [`--tls-${name}`, path]
+  );
+}
+
+function tlsPaths(options: Options): TlsPaths {
+  return {
+    ca: textOption(options, "tls-ca"),
+    cert: textOption(options, "tls-cert"),
+    key: textOption(options, "tls-key"),
+  };
 }
 
 /** `--session-ttl`, in seconds, as the option of a connection. */

@@ -3,7 +3,7 @@ import { Environment } from "../environment.ts";
 import type { RemoteOptions } from "../client/link.ts";
 import { ExecServerError } from "../protocol/error.ts";
 import { UsageError } from "./exit.ts";
-import { connectionReport, type Options, serverUrl, textOption, ttlOption } from "./options.ts";
+import { connectionReport, type Options, serverUrl, textOption, tlsOptions, ttlOption } from "./options.ts";
 
 /** The server of a session, and the session. @throws UsageError when one of them is missing */
 export function sessionOptions(options: Options): { url: string; session: string } {
@@ -25,6 +25,7 @@ export async function withSession(
   try {
     await using session = await Environment.connect(url, {
       clientName: "exec-server-cli",
+      ...tlsOptions(options, url),
       resumeSessionId: id,
       takeOver,
       ...ttlOption(options),

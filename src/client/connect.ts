@@ -13,11 +13,15 @@ import { type Channel, CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
 import { createPending } from "../rpc/pending.ts";
 import { deferred } from "../runtime/deferred.ts";
+import { targetOf, type TlsOptions } from "./target.ts";
+import { tlsProblem } from "./tls_problem.ts";
 
 /** How to reach a server. */
 export interface ConnectOptions {
   /** Bearer token, sent as `Authorization: Bearer …`. */
   readonly token?: string;
+  /** For `wss://`: what to trust, and what to show. */
+  readonly tls?: TlsOptions;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
   /** What the server's log calls this client. Default `exec-server`. */
@@ -68,7 +72,7 @@ export type EndListener = (code: number, reason: ExecServerError) => void;
 
 /**
  * Connects and does the handshake.
- * @throws ExecServerError `CONNECT_FAILED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
+ * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
  */
 export async function connect(
   url: string | URL,
@@ -167,8 +171,10 @@ function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSock
   const { promise, resolve, reject } = deferred<WebSocket>();
   options.signal?.throwIfAborted();
   let socket: WebSocket;
+  const target = targetOf(url, options.tls);
   try {
-    socket = new WebSocket(url, {
+    socket = new WebSocket(target.url, {
+      ...target.options,
       headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
       handshakeTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -186,10 +192,15 @@ function openSocket(url: string | URL, options: ConnectOptions): Promise<WebSock
   options.signal?.addEventListener("abort", abort);
   socket.once("open", () => resolve(socket));
   socket.on("error", (error) => {
+    const problem = String(url).startsWith("wss:")
+      ? tlsProblem(error, options.tls?.cert !== undefined)
+      : undefined;
     reject(
-      new ExecServerError("CONNECT_FAILED", `cannot connect to ${at(url)}: ${error.message}`, {
-        cause: error,
-      }),
+      new ExecServerError(
+        problem === undefined ? "CONNECT_FAILED" : "TLS_FAILED",
+        `cannot connect to ${at(url)}: ${problem ?? error.message}`,
+        { cause: error },
+      ),
     );
   });
   socket.once("unexpected-response", (_request: unknown, response: IncomingMessage) => {

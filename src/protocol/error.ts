@@ -41,6 +41,7 @@ export type ErrorName =
   | "OUTPUT_LOST"
   | "TIMEOUT"
   | "CONNECT_FAILED"
+  | "TLS_FAILED"
   | "PROTOCOL_VIOLATION";
 
 /** Every failure that this package reports. */
