@@ -10,14 +10,28 @@ import { HELP_NOTES } from "./src/cli/help_notes.ts";
 import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
-const URL_HELP = "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: this machine";
+const URL_HELP = "ws://…, wss://… or unix:PATH of a server; also EXEC_SERVER_URL. Without it: this machine";
 const CWD_HELP = "Directory to run in (default: the server's own)";
 const ENV_HELP = "Set a variable; may be repeated";
 const INHERIT_HELP = "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)";
 const ESCAPE_HELP = "Begins commands to us at the beginning of a line: a character, ^X, or none (default: ~)";
 
 cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
-  .option("--listen <url>", "ws://IP:PORT; port 0 lets the system choose", { default: "ws://127.0.0.1:0" })
+  .option("--listen <url>", "ws://IP:PORT, wss://IP:PORT or unix:PATH; port 0 lets the system choose", {
+    default: "ws://127.0.0.1:0",
+  })
+  .option(
+    "--tls-cert <file>",
+    "With wss://: certificate and those above it, PEM; SIGHUP reads the files again",
+  )
+  .option("--tls-key <file>", "With wss://: its private key, PEM")
+  .option(
+    "--tls-client-ca <file>",
+    "With wss://: clients need a certificate of an authority in this file, PEM",
+  )
+  .option("--insecure", "Listen without TLS where other machines can reach it")
+  .option("--allow-host <name>", "NAME or NAME:PORT by which clients may address it; may be repeated")
+  .option("--allow-origin <origin>", "Origin of web pages that may connect, exactly; may be repeated")
   .option(
     "--concurrent-requests <count>",
     "Requests of one connection that run at the same time (default: 64)",
@@ -153,6 +167,12 @@ cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from 
     );
   });
 
+for (const client of cli.commands.filter((one) => one.options.some(({ name }) => name === "url"))) {
+  client.option("--tls-ca <file>", "With wss://: authorities to trust, PEM; also EXEC_SERVER_TLS_CA")
+    .option("--tls-cert <file>", "With wss://: our certificate, PEM, for a server that demands one")
+    .option("--tls-key <file>", "With wss://: its private key, PEM");
+}
+
 // cac says "(default: true)" behind every --no-… option, which reads as the opposite.
 cli.help((sections) => {
   for (const section of sections) section.body = section.body.replaceAll(" (default: true)", "");
@@ -195,7 +215,7 @@ function sessionCommand(
   more: (added: Command) => Command = (added) => added,
 ): Command {
   const added = cli.command(name, summary)
-    .option("--url <url>", "ws://… or wss://… of the server; also EXEC_SERVER_URL")
+    .option("--url <url>", "ws://…, wss://… or unix:PATH of the server; also EXEC_SERVER_URL")
     .option("--session <id>", "The session, as `run --detach` printed it");
   if (takes.process) {
     added.option("--process <id>", "The process; not needed when the session has only one");

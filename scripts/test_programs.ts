@@ -5,10 +5,14 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 
 /** Program and Debian package. */
-const NEEDED = [["bwrap", "bubblewrap"], ["tmux", "tmux"], ["vim", "vim"], ["less", "less"], [
-  "htop",
-  "htop",
-]] as const;
+const NEEDED = [
+  ["bwrap", "bubblewrap"],
+  ["tmux", "tmux"],
+  ["vim", "vim"],
+  ["less", "less"],
+  ["htop", "htop"],
+  ["openssl", "openssl"],
+] as const;
 
 /** Installs what is missing, as root or with sudo. @throws with what to do when that cannot be done */
 export function installTestPrograms(): void {

@@ -3,11 +3,11 @@ import { realpathSync, statSync } from "node:fs";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
 import { takeCustody } from "../server/custody.ts";
-import { parseListen } from "../server/address.ts";
 import { listen } from "../server/listen.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
 import { ExitCode, UsageError } from "./exit.ts";
+import { listenOptions } from "./listen_options.ts";
 import {
   countOption,
   listOption,
@@ -48,11 +48,14 @@ function realFolder(path: string): string {
   throw new UsageError(`--sandbox-root ${path}: no such directory`);
 }
 
-/** Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. */
+/**
+ * Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. With
+ * TLS, SIGHUP does not end it: it reads the certificate again.
+ */
 export async function serve(options: Options): Promise<number> {
   const auth = wordOption(options, "ws-auth", ["none"], "none");
   if (auth !== "none") throw new UsageError("unreachable");
-  const address = parseListen(textOption(options, "listen") ?? "ws://127.0.0.1:0");
+  const where = listenOptions(options);
   const log = stderrLog(
     wordOption(options, "log-level", LOG_LEVELS, "warn"),
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
@@ -96,7 +99,10 @@ export async function serve(options: Options): Promise<number> {
   );
   const custody = await takeCustody(log);
   const stop = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    const ending = where.tls === undefined
+      ? ["SIGINT", "SIGTERM", "SIGHUP"] as const
+      : ["SIGINT", "SIGTERM"] as const;
+    for (const signal of ending) {
       let seen = false;
       process.on(signal, () => {
         if (seen) {
@@ -108,7 +114,8 @@ export async function serve(options: Options): Promise<number> {
       });
     }
   });
-  const listening = await listen(server, address);
+  const listening = await listen(server, where);
+  if (listening.reloadCertificate) process.on("SIGHUP", listening.reloadCertificate);
   process.stdout.write(`${listening.url}\n`);
   log("info", "listening", { url: listening.url });
   const swept = server.enforcement.journal.sweep().catch((error: unknown) => {

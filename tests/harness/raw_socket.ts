@@ -68,7 +68,7 @@ export async function openRaw(url: string): Promise<RawSocket> {
 
   const key = "dGhlIHNhbXBsZSBub25jZQ==";
   socket.write(
-    `GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
+    `GET / HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
   );
   const head = await take((bytes) => {
     const end = bytes.indexOf("\r\n\r\n");
