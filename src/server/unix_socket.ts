@@ -1,6 +1,7 @@
 /** Listening on a Unix socket that only its owner may use. */
-import { lstatSync, unlinkSync } from "node:fs";
+import { lstatSync, statSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
+import { dirname } from "node:path";
 import process from "node:process";
 import { ExecServerError, hasCode } from "../protocol/error.ts";
 
@@ -8,10 +9,18 @@ import { ExecServerError, hasCode } from "../protocol/error.ts";
 const UMASK = 0o177;
 
 /**
- * Removes what a server that was killed has left there.
- * @throws ExecServerError `EADDRINUSE` when somebody answers there, `EEXIST` when it is no socket
+ * Makes room for a socket: removes what a server that was killed has left there.
+ * @throws ExecServerError `EADDRINUSE` when somebody answers there, `EEXIST` when it is no socket, `ENOENT` without
+ * its folder
  */
 export async function clearStaleSocket(path: string): Promise<void> {
+  const folder = dirname(path);
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) { // Node's error for it is EACCES
+    throw new ExecServerError(
+      "ENOENT",
+      `cannot listen on unix:${path}: there is no folder ${folder}; make it first`,
+    );
+  }
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {
