@@ -8,6 +8,7 @@ import * as assert from "uvu/assert";
 import { Environment, ExecServerError, type TlsOptions } from "../../mod.ts";
 import { type Authority, makeAuthority, type Pair } from "../harness/certificates.ts";
 import { type CliEnd, runCli } from "../harness/cli.ts";
+import { openTerminal } from "../harness/own_terminal.ts";
 import { send } from "../harness/program.ts";
 import { runServer, startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -256,6 +257,25 @@ test("options of clients that do not fit are usage errors", async () => {
     assert.match(stderr, text);
   }
 });
+
+test("a shell that is left running is found again: its command line names the authority", () =>
+  withTls([], async (server) => {
+    const trusted = ["--url", server.url, "--tls-ca", authority.cert];
+    const terminal = await openTerminal(["shell", ...trusted, "--", "cat"]);
+    try {
+      await terminal.type("here\r");
+      await terminal.shows("here");
+      await terminal.type("~d");
+      const { code, rest } = await terminal.ended;
+      assert.is(code, 0);
+      const [, session = "", process = ""] = /--session (\S+) --process (\S+)/.exec(rest) ?? [];
+      assert.match(rest.replace(/\s/g, ""), `exec-serverattach${trusted.join("")}--session`);
+      const which = ["--session", session, "--process", process];
+      assert.is((await runCli(["kill", ...trusted, ...which])).code, 0);
+    } finally {
+      await terminal.close();
+    }
+  }));
 
 test("Origin and Host are looked at behind TLS too", () =>
   withTls([], async (server) => {
