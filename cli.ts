@@ -11,8 +11,8 @@ import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
 const URL_HELP =
-  "ws://… or wss://… of a server; also EXEC_SERVER_URL. Without it: your server on this machine, else (also " +
-  "with `local`) this machine itself";
+  "ws://…, wss://… or unix:PATH of a server; also EXEC_SERVER_URL. Without it: your server on this machine, else " +
+  "(also with `local`) this machine itself";
 const URL_FILE_HELP = "The URL, with its token, is in this file; also a server's --connection-file";
 const TOKEN_FILE_HELP = "A token for the server is in this file; also EXEC_SERVER_TOKEN";
 const CWD_HELP = "Directory to run in (default: the server's own)";
@@ -21,7 +21,21 @@ const INHERIT_HELP = "all (less names like *KEY*, *SECRET*, *TOKEN*), core or no
 const ESCAPE_HELP = "Begins commands to us at the beginning of a line: a character, ^X, or none (default: ~)";
 
 cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
-  .option("--listen <url>", "ws://IP:PORT; port 0 lets the system choose", { default: "ws://127.0.0.1:0" })
+  .option("--listen <url>", "ws://IP:PORT, wss://IP:PORT or unix:PATH; port 0 lets the system choose", {
+    default: "ws://127.0.0.1:0",
+  })
+  .option(
+    "--tls-cert <file>",
+    "With wss://: certificate and those above it, PEM; SIGHUP reads the files again",
+  )
+  .option("--tls-key <file>", "With wss://: its private key, PEM")
+  .option(
+    "--tls-client-ca <file>",
+    "With wss://: clients need a certificate of an authority in this file, PEM",
+  )
+  .option("--insecure", "Listen without TLS where other machines can reach it")
+  .option("--allow-host <name>", "NAME or NAME:PORT by which clients may address it; may be repeated")
+  .option("--allow-origin <origin>", "Origin of web pages that may connect, exactly; may be repeated")
   .option(
     "--concurrent-requests <count>",
     "Requests of one connection that run at the same time (default: 64)",
@@ -179,6 +193,12 @@ cli.command("fs <operation> [...paths]", "Work with files there: cat, put (from 
     );
   });
 
+for (const client of cli.commands.filter((one) => one.options.some(({ name }) => name === "url"))) {
+  client.option("--tls-ca <file>", "With wss://: authorities to trust, PEM; also EXEC_SERVER_TLS_CA")
+    .option("--tls-cert <file>", "With wss://: our certificate, PEM, for a server that demands one")
+    .option("--tls-key <file>", "With wss://: its private key, PEM");
+}
+
 // cac says "(default: true)" behind every --no-… option, which reads as the opposite.
 cli.help((sections) => {
   for (const section of sections) section.body = section.body.replaceAll(" (default: true)", "");
@@ -223,7 +243,7 @@ function sessionCommand(
   const added = cli.command(name, summary)
     .option(
       "--url <url>",
-      "ws://… or wss://… of the server; also EXEC_SERVER_URL. Without it: yours on this machine",
+      "ws://…, wss://… or unix:PATH of the server; also EXEC_SERVER_URL. Without it: yours on this machine",
     )
     .option("--url-file <file>", URL_FILE_HELP)
     .option("--token-file <file>", TOKEN_FILE_HELP)

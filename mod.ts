@@ -14,6 +14,7 @@
  */
 export { Environment } from "./src/environment.ts";
 export { type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS } from "./src/client/connect.ts";
+export type { TlsOptions } from "./src/client/target.ts";
 export type { ConnectionState, RemoteOptions } from "./src/client/link.ts";
 export { type ErrorName, ExecServerError } from "./src/protocol/error.ts";
 export type { EnvironmentInfo, Info } from "./src/info/trait.ts";

@@ -5,10 +5,15 @@ import { delimiter, join } from "node:path";
 import process from "node:process";
 
 /** Program and Debian package. */
-const NEEDED = [["bwrap", "bubblewrap"], ["tmux", "tmux"], ["vim", "vim"], ["less", "less"], [
-  "htop",
-  "htop",
-], ["chromium", "chromium"]] as const;
+const NEEDED = [
+  ["bwrap", "bubblewrap"],
+  ["tmux", "tmux"],
+  ["vim", "vim"],
+  ["less", "less"],
+  ["htop", "htop"],
+  ["openssl", "openssl"],
+  ["chromium", "chromium"],
+] as const;
 
 /** Installs what is missing, as root or with sudo. @throws with what to do when that cannot be done */
 export function installTestPrograms(): void {

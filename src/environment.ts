@@ -54,8 +54,9 @@ export const Environment = {
 
   /**
    * The machine where a server listens.
-   * @param url `ws://…` or `wss://…`, as the server printed it: with its token in the query
-   * @throws ExecServerError `CONNECT_FAILED`, `UNAUTHORIZED`, `TIMEOUT`, `UNKNOWN_SESSION`, `SESSION_ATTACHED`
+   * @param url `ws://…`, `wss://…` or `unix:PATH`, as the server printed it: with its token in the query
+   * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `UNAUTHORIZED`, `REFUSED`, `TIMEOUT`, `UNKNOWN_SESSION`,
+   * `SESSION_ATTACHED`
    * @example
    * ```ts
    * import { Environment } from "./mod.ts";

@@ -13,6 +13,11 @@ const START_CODES = `  125  Could not be run, or the server was lost
 
 /** By command. */
 export const HELP_NOTES: ReadonlyMap<string, readonly Note[]> = new Map<string, readonly Note[]>([
+  ["serve", [{
+    title: "Signals",
+    body: `  INT, TERM  End the server and all that it started; a second one at once
+  HUP        With wss://: read the files of the certificate again; else like TERM`,
+  }]],
   ["run", [{
     title: "Signals",
     body:

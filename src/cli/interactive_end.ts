@@ -3,7 +3,7 @@ import type { Environment } from "../environment.ts";
 import type { Process } from "../process/trait.ts";
 import { complain, ExitCode, exitCodeOf } from "./exit.ts";
 import type { InteractiveEnd } from "./interactive.ts";
-import type { Options } from "./options.ts";
+import { type Options, tlsArguments } from "./options.ts";
 import { shellCommand } from "./printable.ts";
 import { chosenServer } from "./server_choice.ts";
 
@@ -34,6 +34,7 @@ function wayBack(environment: Environment, process: string, options: Options): s
   return shellCommand([
     ...["exec-server", "attach"],
     ...chosenServer(options)?.again ?? [],
+    ...tlsArguments(options),
     ...["--session", environment.sessionId ?? ""],
     ...["--process", process],
   ]);

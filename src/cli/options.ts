@@ -5,6 +5,7 @@ import { MAX_TIMER_MS } from "../protocol/limits.ts";
 import { camelCase, givenText } from "./arguments.ts";
 import { escapeCharacter } from "./escape.ts";
 import { UsageError } from "./exit.ts";
+import { readTls, type TlsPaths } from "./tls_options.ts";
 
 /** The longest time that a timer can hold, in whole seconds. */
 export const MAX_TIMER_SECONDS = Math.floor(MAX_TIMER_MS / 1000);
@@ -114,6 +115,27 @@ export function escapeOption(options: Options): number | undefined {
 export function switchOption(options: Options, name: string): boolean {
   const value = options[camelCase(name)];
   return Array.isArray(value) ? value.at(-1) === true : value === true; // given twice it is a list
+}
+
+/** `--tls-ca` and the like, as options of a connection to `url`. @throws UsageError when they do not fit */
+export function tlsOptions(options: Options, url: string | undefined): RemoteOptions {
+  const tls = readTls(url, tlsPaths(options));
+  return tls === undefined ? {} : { tls };
+}
+
+/** The same options once more, for a command line that we propose. */
+export function tlsArguments(options: Options): string[] {
+  return Object.entries(tlsPaths(options)).flatMap(([name, path]) =>
+    path === undefined ? [] : [`--tls-${name}`, path]
+  );
+}
+
+function tlsPaths(options: Options): TlsPaths {
+  return {
+    ca: textOption(options, "tls-ca"),
+    cert: textOption(options, "tls-cert"),
+    key: textOption(options, "tls-key"),
+  };
 }
 
 /** `--session-ttl`, in seconds, as the option of a connection. */

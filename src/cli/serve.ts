@@ -1,18 +1,18 @@
 /** `exec-server serve`. */
 import { realpathSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
 import { takeCustody } from "../server/custody.ts";
-import { makeConnectionFolder, writeConnectionFile } from "../discovery/connection_file.ts";
-import { isLoopback, parseListen, withToken } from "../server/address.ts";
-import { messageOf } from "../protocol/error.ts";
+import { isLocal, withToken } from "../server/address.ts";
 import { createAuth } from "../server/auth.ts";
-import { listen } from "../server/listen.ts";
+import { listen, type ListenOptions } from "../server/listen.ts";
 import { type Log, LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
+import { announce, connectionFiles } from "./announce.ts";
 import { authOption } from "./serve_auth.ts";
 import { ExitCode, UsageError } from "./exit.ts";
+import { listenOptions } from "./listen_options.ts";
 import {
   countOption,
   listOption,
@@ -53,50 +53,35 @@ function realFolder(path: string): string {
   throw new UsageError(`--sandbox-root ${path}: no such directory`);
 }
 
-/** Value of `--connection-file`. */
-const NO_FILE = "none";
-
-/** Where connection files are: the folder of this user's servers, also of those to come, and the one that is named. */
-function connectionFiles(options: Options): string[] {
-  const named = textOption(options, "connection-file");
-  const files = named === undefined || named === NO_FILE ? [] : [resolve(named)];
-  try {
-    return [makeConnectionFolder(), ...files];
-  } catch {
-    return files; // `announce` complains
-  }
+/** What would let a program in a sandbox connect or pass for us, beside the token. */
+function secretsOf({ address, tls }: ListenOptions): string[] {
+  return [...("path" in address ? [address.path] : []), ...(tls ? [resolve(tls.key)] : [])];
 }
 
-/** Writes the connection file. A server without one works, but has to be named. @returns removes it */
-function announce(options: Options, how: { url: string; token: string | undefined }, log: Log): () => void {
-  const named = textOption(options, "connection-file");
-  if (named === NO_FILE) return () => {};
-  try {
-    return writeConnectionFile(how, named ?? join(makeConnectionFolder(), `${process.pid}.json`));
-  } catch (error) {
-    if (named !== undefined) throw error;
-    log("warn", "no connection file: commands on this machine need --url", { error: messageOf(error) });
-    return () => {};
+/** @throws UsageError where `--ws-auth none` would let strangers in */
+function requireNoAuth({ address, tls }: ListenOptions, log: Log): void {
+  if (tls?.clientCa !== undefined) return; // a certificate is a proof, too
+  if (!isLocal(address)) {
+    throw new UsageError(
+      "--ws-auth none is for loopback addresses, Unix sockets and --tls-client-ca: leave it out, and a token is needed",
+    );
   }
+  const who = "path" in address ? "who can open the socket" : "every user of this machine";
+  log("warn", `--ws-auth none: ${who} may run commands as this user`);
 }
 
-/** Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. */
+/**
+ * Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. With
+ * TLS, SIGHUP does not end it: it reads the certificate again.
+ */
 export async function serve(options: Options): Promise<number> {
   const { mode, token, secrets } = await authOption(options);
-  const address = parseListen(textOption(options, "listen") ?? "ws://127.0.0.1:0");
+  const where = listenOptions(options);
   const log = stderrLog(
     wordOption(options, "log-level", LOG_LEVELS, "warn"),
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
   );
-  if (mode.kind === "none") {
-    if (!isLoopback(address)) {
-      throw new UsageError("--ws-auth none is for loopback addresses; pass --ws-auth token or leave it out");
-    }
-    log(
-      "warn",
-      "--ws-auth none: whoever can connect, every user of this machine, may run commands as this user",
-    );
-  }
+  if (mode.kind === "none") requireNoAuth(where, log);
   const floor = floorOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
   const server = await createServer({
@@ -119,7 +104,7 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
-    secrets: [...secrets, ...connectionFiles(options)],
+    secrets: [...secrets, ...secretsOf(where), ...connectionFiles(options)],
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
@@ -137,7 +122,10 @@ export async function serve(options: Options): Promise<number> {
   );
   const custody = await takeCustody(log);
   const stop = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    const ending = where.tls === undefined
+      ? ["SIGINT", "SIGTERM", "SIGHUP"] as const
+      : ["SIGINT", "SIGTERM"] as const;
+    for (const signal of ending) {
       let seen = false;
       process.on(signal, () => {
         if (seen) {
@@ -149,7 +137,8 @@ export async function serve(options: Options): Promise<number> {
       });
     }
   });
-  const listening = await listen(server, address, createAuth(mode));
+  const listening = await listen(server, where, createAuth(mode));
+  if (listening.reloadCertificate) process.on("SIGHUP", listening.reloadCertificate);
   const forget = announce(options, { url: listening.url, token }, log);
   // The one line; only our own random token is part of it.
   process.stdout.write(`${mode.kind === "token" ? withToken(listening.url, mode.token) : listening.url}\n`);

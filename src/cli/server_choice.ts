@@ -5,7 +5,7 @@ import { type LocalServer, localServers, parseConnectionFile } from "../discover
 import type { RemoteOptions } from "../client/link.ts";
 import { Environment } from "../environment.ts";
 import { UsageError } from "./exit.ts";
-import { type Options, textOption } from "./options.ts";
+import { type Options, textOption, tlsOptions } from "./options.ts";
 
 /** A server, as a command names it. */
 export interface ServerChoice {
@@ -49,6 +49,7 @@ export async function connectTo(
   warnOfToken(options);
   return await Environment.connect(url, {
     clientName: "exec-server-cli",
+    ...tlsOptions(options, url),
     ...(token !== undefined && { token }),
     ...how,
   });
@@ -126,8 +127,8 @@ function read(path: string, option: string): string {
 }
 
 function webSocketUrl(url: string, where: string): string {
-  if (/^wss?:\/\//.test(url)) return url;
-  throw new UsageError(`${where} must begin with ws:// or wss://`);
+  if (/^(wss?:\/\/|unix:)/.test(url)) return url;
+  throw new UsageError(`${where} must begin with ws://, wss:// or unix:`);
 }
 
 function withoutToken(url: string): string {

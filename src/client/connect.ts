@@ -14,11 +14,15 @@ import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
 import { type Frame, FRAME_VERSION, parseFrame } from "../rpc/frame.ts";
 import { createPending, type Sender } from "../rpc/pending.ts";
 import { deferred } from "../runtime/deferred.ts";
+import { targetOf, type TlsOptions } from "./target.ts";
+import { tlsProblem } from "./tls_problem.ts";
 
 /** How to reach a server. */
 export interface ConnectOptions {
   /** Bearer token, sent as `Authorization: Bearer …`. A function is asked for each connection: tokens may expire. */
   readonly token?: string | (() => string | Promise<string>);
+  /** For `wss://`: what to trust, and what to show. */
+  readonly tls?: TlsOptions;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
   /** What the server's log calls this client. Default `exec-server`. */
@@ -75,7 +79,8 @@ export type EndListener = (code: number, reason: ExecServerError) => void;
 
 /**
  * Connects and does the handshake.
- * @throws ExecServerError `CONNECT_FAILED`, `UNAUTHORIZED`, `TIMEOUT`, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
+ * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `UNAUTHORIZED`, `REFUSED`, `TIMEOUT`, or the server's refusal
+ * (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
  */
 export async function connect(
   url: string | URL,
@@ -187,8 +192,10 @@ function openSocket(
   const { promise, resolve, reject } = deferred<WebSocket>();
   options.signal?.throwIfAborted();
   let socket: WebSocket;
+  const target = targetOf(url, options.tls);
   try {
-    socket = new WebSocket(url, {
+    socket = new WebSocket(target.url, {
+      ...target.options,
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       handshakeTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       maxPayload: MAX_MESSAGE_BYTES,
@@ -206,10 +213,15 @@ function openSocket(
   options.signal?.addEventListener("abort", abort);
   socket.once("open", () => resolve(socket));
   socket.on("error", (error) => {
+    const problem = String(url).startsWith("wss:")
+      ? tlsProblem(error, options.tls?.cert !== undefined)
+      : undefined;
     reject(
-      new ExecServerError("CONNECT_FAILED", `cannot connect to ${at(url)}: ${error.message}`, {
-        cause: error,
-      }),
+      new ExecServerError(
+        problem === undefined ? "CONNECT_FAILED" : "TLS_FAILED",
+        `cannot connect to ${at(url)}: ${problem ?? error.message}`,
+        { cause: error },
+      ),
     );
   });
   socket.once("unexpected-response", (_request: unknown, response: IncomingMessage) => {
@@ -218,7 +230,7 @@ function openSocket(
     response.on("end", () => {
       const body = clip(Buffer.concat(chunks).toString().trim());
       const text = `${at(url)} refused the connection: ${response.statusCode ?? 0}${body && ` ${body}`}`;
-      reject(new ExecServerError(response.statusCode === 401 ? "UNAUTHORIZED" : "CONNECT_FAILED", text));
+      reject(new ExecServerError(response.statusCode === 401 ? "UNAUTHORIZED" : "REFUSED", text));
       socket.terminate();
     });
   });

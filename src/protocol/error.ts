@@ -42,6 +42,8 @@ export type ErrorName =
   | "TIMEOUT"
   | "CONNECT_FAILED"
   | "UNAUTHORIZED"
+  | "REFUSED"
+  | "TLS_FAILED"
   | "PROTOCOL_VIOLATION";
 
 /** Every failure that this package reports. */

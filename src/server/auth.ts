@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { type Attempts, createAttempts } from "./auth_attempts.ts";
-import type { Refusal } from "./http_rules.ts";
+import type { Refusal } from "./refusal.ts";
 
 /** The subprotocol that a browser offers besides the one with its token; the only one that is ever chosen. */
 export const SUBPROTOCOL = "exec-server.v1";

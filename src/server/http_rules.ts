@@ -1,17 +1,12 @@
 /** The HTTP side: routes and refusals (protocol reference, sections 1 to 3). */
 import type { IncomingMessage, ServerResponse } from "node:http";
-
-/** An answer to a request that gets no connection. */
-export interface Refusal {
-  readonly status: number;
-  readonly reason: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-}
+import { type AccessRules, refuseAccess } from "./access.ts";
+import type { Refusal } from "./refusal.ts";
 
 /** Why a request is not an upgrade that we take; the order of the checks is the wire's. */
-export function refuse(request: IncomingMessage): Refusal | undefined {
-  if (request.headers.origin !== undefined) return { status: 403, reason: "Forbidden" };
+export function refuse(request: IncomingMessage, rules: AccessRules): Refusal | undefined {
+  const forbidden = refuseAccess(request, rules);
+  if (forbidden) return forbidden;
   const [path] = (request.url ?? "/").split("?"); // not `new URL`: it throws on `//`
   const method = request.method ?? "GET";
   if (path === "/readyz") {
@@ -37,8 +32,8 @@ export function refuse(request: IncomingMessage): Refusal | undefined {
 }
 
 /** Answers a request that asks for no upgrade. */
-export function answer(request: IncomingMessage, response: ServerResponse): void {
-  const refusal = refuse(request) ??
+export function answer(request: IncomingMessage, response: ServerResponse, rules: AccessRules): void {
+  const refusal = refuse(request, rules) ??
     { status: 400, reason: "Bad Request", body: "Connection header did not include 'upgrade'" };
   response.writeHead(refusal.status, headersOf(refusal));
   response.end(refusal.body);

@@ -1,28 +1,50 @@
 /** Listening, upgrades and the end of it all (protocol reference, sections 1 to 3). */
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import type { Buffer } from "node:buffer";
+import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
+import type { AccessRules } from "./access.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
 import { type Auth, SUBPROTOCOL } from "./auth.ts";
 import { serveConnection } from "./connection.ts";
 import { answer, rawResponse, refuse } from "./http_rules.ts";
 import type { Server } from "./server.ts";
+import { type TlsFiles, type TlsFront, tlsFront } from "./tls.ts";
+import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
 
 /** How long open connections may take to close at a shutdown, in ms. */
 const SHUTDOWN_GRACE_MS = 1_000;
 
+/** Where to listen, and to whom. */
+export interface ListenOptions {
+  readonly address: ListenAddress;
+  readonly access: AccessRules;
+  /** For `wss://`. */
+  readonly tls: TlsFiles | undefined;
+}
+
 /** A server that listens. */
 export interface Listening {
-  /** `ws://127.0.0.1:41234`. */
+  /** `ws://127.0.0.1:41234`, `wss://…` or `unix:/path`. */
   readonly url: string;
+  /** Takes the certificate from its files again, for connections that come later. Only with TLS. */
+  readonly reloadCertificate: (() => void) | undefined;
   /** Stops accepting, closes connections with code 1001, ends all sessions and their processes. */
   close(): Promise<void>;
 }
 
-/** Starts to listen. @throws the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`) */
-export async function listen(server: Server, address: ListenAddress, auth: Auth): Promise<Listening> {
+/**
+ * Starts to listen.
+ * @throws the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`), ExecServerError for a socket's path that is
+ * taken and for certificates that cannot be used
+ */
+export async function listen(
+  server: Server,
+  { address, access, tls }: ListenOptions,
+  auth: Auth,
+): Promise<Listening> {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
@@ -32,10 +54,14 @@ export async function listen(server: Server, address: ListenAddress, auth: Auth)
     handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL,
   });
   sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
-  const http = createHttpServer(answer);
+  // Without the option a request without Host gets the library's refusal, not ours.
+  const http = createHttpServer(
+    { requireHostHeader: false },
+    (request, response) => answer(request, response, access),
+  );
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const peer = peerOf(request);
-    const refusal = refuse(request) ?? await auth.check(request);
+    const refusal = refuse(request, access) ?? await auth.check(request);
     if (refusal) {
       server.log("info", "connection refused", { peer, status: refusal.status, reason: refusal.body ?? "" });
       return void socket.end(rawResponse(refusal));
@@ -52,17 +78,15 @@ export async function listen(server: Server, address: ListenAddress, auth: Auth)
       socket.destroy();
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    http.once("error", reject);
-    http.listen(address.port, address.host, () => {
-      http.off("error", reject);
-      resolve();
-    });
-  });
+  const front = tls === undefined ? undefined : tlsFront(http, tls);
+  const listener = front?.server ?? http;
+  if ("path" in address) await clearStaleSocket(address.path);
+  await begin(listener, address);
   return {
-    url: urlOf(http.address()),
+    url: urlOf(address, listener.address()),
+    reloadCertificate: front && (() => reload(server, front)),
     async close() {
-      http.close();
+      listener.close();
       for (const closeConnection of server.connections) closeConnection();
       const helpersGone = server.sandboxedFiles.close();
       await server.registry.close({ graceMs: server.options.shutdownGraceMs });
@@ -72,11 +96,35 @@ export async function listen(server: Server, address: ListenAddress, auth: Auth)
         await new Promise((wake) => setTimeout(wake, 5));
       }
       http.closeAllConnections();
+      front?.cut();
     },
   };
 }
 
+function begin(listener: NetServer, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once("error", reject);
+    listener.once("listening", () => {
+      listener.off("error", reject);
+      resolve();
+    });
+    if ("path" in address) listenPrivately(listener, address.path);
+    else listener.listen(address.port, address.host);
+  });
+}
+
+function reload(server: Server, front: TlsFront): void {
+  try {
+    front.reload();
+    server.log("info", "certificate reloaded");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    server.log("error", "the certificate was not reloaded and the old one is kept", { error: why });
+  }
+}
+
 function peerOf(request: IncomingMessage): string {
-  const { remoteAddress = "unknown", remotePort = 0 } = request.socket;
+  const { remoteAddress, remotePort = 0 } = request.socket;
+  if (remoteAddress === undefined) return "unix";
   return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }

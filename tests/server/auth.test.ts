@@ -312,7 +312,7 @@ if (!isCodex) {
       assert.not.match(server.url, /token/);
     });
     const { code, stdout, stderr } = await runServer({
-      args: ["--ws-auth", "none", "--listen", "ws://0.0.0.0:0"],
+      args: ["--ws-auth", "none", "--listen", "ws://0.0.0.0:0", "--insecure", "--allow-host", "x"],
     });
     assert.equal([code, stdout], [2, ""]);
     assert.match(stderr, /--ws-auth none is for loopback/);
