@@ -9,7 +9,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connected } from "../harness/connected.ts";
-import { childrenOf, openFiles, until } from "../harness/proc.ts";
+import { childrenOf, until } from "../harness/proc.ts";
 import { programUnderTest, register } from "../harness/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -364,24 +364,6 @@ test("a floor holds for everybody, and cannot be widened", async () => {
     await other.terminate();
     await floored.stop();
   }
-});
-
-test("fifty runs leave nothing", async () => {
-  const { folder, sandbox } = workspace();
-  await run("first", ["true"], { cwd: uri(folder), sandbox });
-  const mounts = () => readFileSync(`/proc/${server.pid}/mountinfo`, "utf8");
-  const before = { mounts: mounts(), files: openFiles(server.pid), children: childrenOf(server.pid).length };
-  for (let round = 0; round < 10; round++) {
-    await Promise.all([0, 1, 2, 3, 4].map(async (one) => {
-      const tty = one === 4;
-      const { exitCode } = await run(`p${round}-${one}`, ["true"], { cwd: uri(folder), sandbox, tty });
-      assert.is(exitCode, 0);
-    }));
-  }
-  await until("no process is left", () => childrenOf(server.pid).length <= before.children);
-  await until("no descriptor is left", () => openFiles(server.pid) <= before.files + 2);
-  assert.is(mounts(), before.mounts);
-  assert.equal(readdirSync(folder), []);
 });
 
 test.run();
