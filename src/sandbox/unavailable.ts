@@ -1,5 +1,5 @@
 /** Why no sandbox can be had, and the error that says so. */
-import { ExecServerError, invalidRequest } from "../protocol/error.ts";
+import { type ExecServerError, sandboxUnavailable } from "../protocol/error.ts";
 
 /** Stable names. */
 export type UnavailableReason =
@@ -11,8 +11,7 @@ export type UnavailableReason =
   | "proc-mount-refused"
   | "network-namespace-refused"
   | "seccomp-refused"
-  | "not-held"
-  | "limit-unavailable";
+  | "not-held";
 
 /** What to do about each. */
 export const HINTS: Readonly<Record<UnavailableReason, string>> = {
@@ -27,16 +26,14 @@ export const HINTS: Readonly<Record<UnavailableReason, string>> = {
     "/proc is partly masked, as in containers: start the container with --security-opt systempaths=unconfined, or " +
     "run the server on the host",
   "network-namespace-refused":
-    "network namespaces cannot be set up: on Ubuntu 24.04 bwrap needs an AppArmor profile (kernel.apparmor_restrict_unprivileged_userns)",
+    "network namespaces cannot be set up: on Ubuntu 24.04 bwrap needs an AppArmor profile " +
+    "(kernel.apparmor_restrict_unprivileged_userns); else sysctl user.max_net_namespaces",
   "seccomp-refused": "the kernel takes no seccomp filter: it needs CONFIG_SECCOMP_FILTER",
   "not-held": "a sandbox was made but did not hold; do not rely on it here, and report this",
-  "limit-unavailable": "ask for fewer limits, or run the server where it has a cgroup of its own",
 };
 
 /** -32600: a sandbox is asked for that this machine cannot make. Nothing was started. */
 export function cannotEnforce(reason: UnavailableReason, detail?: string): ExecServerError {
   const said = detail === undefined || detail === "" ? reason : `${reason} (${detail})`;
-  return invalidRequest(
-    `sandbox intent cannot be enforced on this executor: ${said}; hint: ${HINTS[reason]}`,
-  );
+  return sandboxUnavailable(`${said}; hint: ${HINTS[reason]}`);
 }
