@@ -4,6 +4,7 @@ import { type ExecServerError, sandboxUnavailable } from "../protocol/error.ts";
 /** Stable names. */
 export type UnavailableReason =
   | "unsupported-platform"
+  | "needs-executable"
   | "bwrap-missing"
   | "bwrap-untrusted"
   | "bwrap-too-old"
@@ -16,6 +17,9 @@ export type UnavailableReason =
 /** What to do about each. */
 export const HINTS: Readonly<Record<UnavailableReason, string>> = {
   "unsupported-platform": "sandboxes need Linux with bubblewrap; run the server in a Linux machine",
+  "needs-executable":
+    "run the compiled executable, not its source under Node or Deno; for files a program that uses the library gives " +
+    "its path: Environment.local({ executable })",
   "bwrap-missing": "install bubblewrap 0.8 or newer (Debian, Ubuntu, Fedora: package bubblewrap)",
   "bwrap-untrusted": "install bubblewrap so that only root can replace it, without the set-uid bit",
   "bwrap-too-old": "install bubblewrap 0.8 or newer",
