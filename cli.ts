@@ -18,6 +18,12 @@ const TOKEN_FILE_HELP = "A token for the server is in this file; also EXEC_SERVE
 const CWD_HELP = "Directory to run in (default: the server's own)";
 const ENV_HELP = "Set a variable; may be repeated";
 const INHERIT_HELP = "all (less names like *KEY*, *SECRET*, *TOKEN*), core or none (default: all)";
+const SANDBOX_HELP =
+  "read-only: no file can be written; workspace-write: only below the roots; none (default: none). " +
+  "Without the network";
+const ROOT_HELP =
+  "With workspace-write: what can be written to; may be repeated (default: the directory to run in)";
+const NETWORK_HELP = "With --sandbox: let the network through";
 const ESCAPE_HELP = "Begins commands to us at the beginning of a line: a character, ^X, or none (default: ~)";
 
 cli.command("serve", "Serve this machine; prints one line, the URL, on stdout and logs on stderr")
@@ -102,6 +108,9 @@ cli.command("run", "Run the command after `--` there; its output, input and exit
     "cpu=SECONDS, memory=SIZE (address space), data=SIZE, files=N, processes=N, file-size=SIZE; may be repeated; " +
       "sizes with K, M, G",
   )
+  .option("--sandbox <what>", SANDBOX_HELP)
+  .option("--sandbox-root <dir>", ROOT_HELP)
+  .option("--sandbox-network", NETWORK_HELP)
   .option("--no-stdin", "Do not pass standard input on")
   .option("--detach", "Leave it running; print the session's and the process's id")
   .option("--session-ttl <seconds>", "How long it may run on without a connection (default: the server's)")
@@ -109,6 +118,7 @@ cli.command("run", "Run the command after `--` there; its output, input and exit
   .example("  exec-server run --url ws://127.0.0.1:9000 -- git -C /repo log --oneline")
   .example("  tar c . | exec-server run --url $URL --cwd /tmp -- tar x")
   .example("  exec-server run --url $URL -t -- htop")
+  .example("  exec-server run --sandbox workspace-write --cwd /repo -- make test")
   .example("  exec-server run --timeout 60 --kill-after 5 --limit memory=2G --limit cpu=30 -- make test")
   .action(command(async (options) => (await import("./src/cli/run.ts")).run(afterDashes(options), options)));
 
@@ -119,6 +129,9 @@ cli.command("shell", "An interactive shell there in this terminal, or the comman
   .option("--cwd <dir>", CWD_HELP)
   .option("--env <NAME=VALUE>", ENV_HELP)
   .option("--inherit-env <what>", INHERIT_HELP)
+  .option("--sandbox <what>", SANDBOX_HELP)
+  .option("--sandbox-root <dir>", ROOT_HELP)
+  .option("--sandbox-network", NETWORK_HELP)
   .option("--escape <char>", ESCAPE_HELP)
   .option("--session-ttl <seconds>", "How long it may run on without a connection (default: the server's)")
   .example("  exec-server shell --url ws://127.0.0.1:9000")

@@ -12,7 +12,7 @@
  *
  * @module
  */
-export { Environment } from "./src/environment.ts";
+export { Environment, type LocalOptions } from "./src/environment.ts";
 export { type ConnectOptions, DEFAULT_CONNECT_TIMEOUT_MS } from "./src/client/connect.ts";
 export type { TlsOptions } from "./src/client/target.ts";
 export type { ConnectionState, RemoteOptions } from "./src/client/link.ts";
@@ -29,6 +29,7 @@ export type {
   WalkOptions,
   WalkResult,
 } from "./src/files/trait.ts";
+export type { Sandbox } from "./src/sandbox/trait.ts";
 export {
   type EnvPolicy,
   type ExitStatus,

@@ -1,6 +1,7 @@
 /** A place where commands run and files are: this machine, or another one behind a server. */
+import { realpathSync } from "node:fs";
 import { type Link, openLink, type RemoteOptions } from "./client/link.ts";
-import { localFiles } from "./files/local.ts";
+import { ownFiles } from "./files/local_sandboxed.ts";
 import { remoteFiles } from "./files/remote.ts";
 import type { Files } from "./files/trait.ts";
 import { localInfo } from "./info/local.ts";
@@ -8,7 +9,8 @@ import { remoteInfo } from "./info/remote.ts";
 import type { Info } from "./info/trait.ts";
 import { inProcess } from "./process/in_process.ts";
 import { type ProcessWire, remoteProcesses } from "./process/remote.ts";
-import { ExecServerError } from "./protocol/error.ts";
+import { ExecServerError, toExecServerError } from "./protocol/error.ts";
+import { createEnforcement } from "./sandbox/enforcement.ts";
 import type { Processes } from "./process/trait.ts";
 
 /** Commands, files and facts of one machine. */
@@ -27,10 +29,20 @@ export interface Environment extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Options of {@link Environment.local}. */
+export interface LocalOptions {
+  /**
+   * Path of the compiled exec-server: it carries out file operations in a sandbox, as a process in there. Default: this
+   * program, when it is that; else they are refused (`SANDBOX_UNAVAILABLE`).
+   */
+  readonly executable?: string;
+}
+
 /** Ways to get an {@link Environment}. */
 export const Environment = {
   /**
-   * This machine.
+   * This machine. Sandboxes are Linux with bubblewrap; from source a terminal in one is refused.
+   * @throws ExecServerError the POSIX name (`ENOENT` …) when there is no such executable
    * @example
    * ```ts
    * import { Environment } from "./mod.ts";
@@ -40,15 +52,20 @@ export const Environment = {
    * console.log(await new Response(echo.stdout).text()); // hello
    * ```
    */
-  local(): Environment {
-    const processes = inProcess();
+  local(options: LocalOptions = {}): Environment {
+    const enforcement = createEnforcement();
+    const processes = inProcess(enforcement);
+    const files = ownFiles(enforcement, helperOf(options));
+    const close = async () => {
+      await Promise.all([processes.close(), files.close()]);
+    };
     return {
       info: localInfo(),
-      files: localFiles(),
+      files,
       processes,
       sessionId: undefined,
-      close: () => processes.close(),
-      [Symbol.asyncDispose]: () => processes.close(),
+      close,
+      [Symbol.asyncDispose]: close,
     };
   },
 
@@ -101,3 +118,13 @@ export const Environment = {
     };
   },
 };
+
+/** The helper's own path: a link to it would not be there inside a sandbox. */
+function helperOf({ executable }: LocalOptions): { readonly executable?: string } {
+  if (executable === undefined) return {};
+  try {
+    return { executable: realpathSync(executable) };
+  } catch (error) {
+    throw toExecServerError(error);
+  }
+}

@@ -6,9 +6,10 @@ import { INHERIT_ALL_BUT_SECRETS, type Process, type StartOptions } from "../pro
 import { hasCode, toExecServerError } from "../protocol/error.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { listOption, type Options, textOption, wordOption } from "./options.ts";
+import { sandboxFrom, sandboxOption } from "./sandbox.ts";
 import { terminalSize } from "./terminal.ts";
 
-/** What the options of every start say: `--cwd`, `--env`, `--inherit-env`. */
+/** What the options of every start say: `--cwd`, `--env`, `--inherit-env`, `--sandbox` and what belongs to it. */
 export function startOptions(options: Options): Omit<StartOptions, "argv"> {
   const env: Record<string, string> = {};
   for (const pair of listOption(options, "env")) {
@@ -18,10 +19,12 @@ export function startOptions(options: Options): Omit<StartOptions, "argv"> {
   }
   const inherit = wordOption(options, "inherit-env", ["all", "core", "none"], "all");
   const cwd = textOption(options, "cwd");
+  const sandbox = sandboxOption(options);
   return {
     env,
     envPolicy: { ...INHERIT_ALL_BUT_SECRETS, inherit },
     ...(cwd !== undefined && { cwd }),
+    ...(sandbox && { sandbox }),
   };
 }
 
@@ -39,13 +42,15 @@ export function inTerminal(start: StartOptions): StartOptions {
   };
 }
 
-/** Starts it; a relative `--cwd` counts from the environment's own directory. */
+/** Starts it; a relative `--cwd` or `--sandbox-root` counts from the environment's own directory. */
 export async function startThere(environment: Environment, start: StartOptions): Promise<Process> {
-  const { cwd } = start;
+  const { cwd, sandbox } = start;
   const base = (await environment.info.get()).cwd ?? "/";
-  return await environment.processes.start(
-    typeof cwd === "string" ? { ...start, cwd: posix.resolve(base, cwd) } : start,
-  );
+  return await environment.processes.start({
+    ...start,
+    ...(typeof cwd === "string" && { cwd: posix.resolve(base, cwd) }),
+    ...(sandbox && { sandbox: sandboxFrom(base, sandbox) }),
+  });
 }
 
 /** Says why it did not start, or broke off, and returns the exit code that shells use for it. */

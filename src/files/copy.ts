@@ -1,13 +1,15 @@
 /** Copies files, links and trees. */
 import type { BigIntStats } from "node:fs";
-import { chmod, lstat, readlink, realpath, stat, symlink } from "node:fs/promises";
+import { chmod, type FileHandle, lstat, readlink, realpath, stat, symlink } from "node:fs/promises";
 import { invalidRequest } from "../protocol/error.ts";
 import { failedWith } from "./attempt.ts";
 import { fileContent } from "./content.ts";
+import { descriptorPath } from "./directory_handle.ts";
 import { entriesOf } from "./entries.ts";
 import { makeDirectories } from "./make_directory.ts";
 import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
 import { openRegular } from "./open_regular.ts";
+import { inPlace, type Judge, placeOf } from "./place.ts";
 import { replaceFile } from "./replace_file.ts";
 
 const PERMISSIONS = 0o7777;
@@ -17,7 +19,12 @@ export interface CopyOptions {
   /** Directories are copied with what is in them. */
   readonly recursive: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Asked about each entry, when it is open: then links that are put on the way lead nowhere else. Default: nobody. */
+  readonly judge?: Judge | undefined;
 }
+
+/** How often a file is opened again that was exchanged meanwhile, as editors do it. */
+const MAX_ATTEMPTS = 8;
 
 /**
  * Copies a file with its mode, a link as a link, or a tree into place. An existing file is replaced as `replaceFile`
@@ -34,14 +41,14 @@ export async function copyPath(from: NativePath, to: NativePath, options: CopyOp
     if (await isSameOrBelow(to, source)) {
       throw invalidRequest("fs/copy cannot copy a directory to itself or one of its descendants");
     }
-    await copyTree(from, to, options.signal);
+    await copyTree(from, to, options);
   } else if (source.isSymbolicLink()) await copyLink(from, to);
-  else if (source.isFile()) await copyFile(from, to, options.signal);
+  else if (source.isFile()) await copyFile(from, to, options);
   else throw invalidRequest("fs/copy only supports regular files, directories, and symlinks");
 }
 
-async function copyFile(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
-  const source = await openRegular(from, { access: "read", follow: false });
+async function copyFile(from: NativePath, to: NativePath, { judge, signal }: CopyOptions): Promise<void> {
+  const source = await openSource(from, judge);
   try {
     const { dev, ino, mode } = await source.stat({ bigint: true });
     const present = await existing(to);
@@ -60,17 +67,47 @@ async function copyLink(from: NativePath, to: NativePath): Promise<void> {
   await symlink(fromRaw(toRaw(target)), to);
 }
 
-async function copyTree(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
+async function openSource(path: NativePath, judge: Judge | undefined): Promise<FileHandle> {
+  for (let tries = 1;; tries++) {
+    const file = await openRegular(path, { access: "read", follow: false });
+    try {
+      judge?.(await placeOf(descriptorPath(file)), "read");
+      return file;
+    } catch (error) {
+      await file.close();
+      if (!failedWith(error, "ENOENT") || tries === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function copyTree(from: NativePath, to: NativePath, options: CopyOptions): Promise<void> {
+  const { judge } = options;
+  if (!judge) return await copyEntries(from, from, to, options);
+  await inPlace(from, { judge, follow: false }, (held, place) => copyEntries(held, place, to, options));
+}
+
+/** @param place where it really is */
+async function copyEntries(
+  from: NativePath,
+  place: NativePath,
+  to: NativePath,
+  options: CopyOptions,
+): Promise<void> {
+  const { judge, signal } = options;
   const mode = (await stat(from)).mode & PERMISSIONS;
+  judge?.(to, "read");
   // The owner may enter until everything is in place; nobody may who may not enter the source.
   const made = await makeDirectories(to, mode | 0o700);
   for (const { rawName, kind } of await entriesOf(from)) {
     signal?.throwIfAborted();
     const source = childPath(from, rawName);
     const destination = childPath(to, rawName);
-    if (kind === "directory") await copyTree(source, destination, signal);
-    else if (kind === "file") await copyFile(source, destination, signal);
-    else if (kind === "link") await copyLink(source, destination);
+    if (kind === "directory") await copyTree(source, destination, options);
+    else if (kind === "file" || kind === "link") {
+      judge?.(childPath(place, rawName), "read");
+      judge?.(destination, "write");
+      await (kind === "file" ? copyFile(source, destination, options) : copyLink(source, destination));
+    }
   }
   if (made && ((await stat(to)).mode & PERMISSIONS) !== mode) await chmod(to, mode);
 }

@@ -7,7 +7,7 @@ import { invalidRequest } from "../protocol/error.ts";
 
 /** O_PATH (open(2)): a directory that may be searched but not read can be opened. Not in `node:fs`. */
 const O_PATH = process.platform === "linux" ? 0o10000000 : 0;
-const FLAGS = constants.O_RDONLY | O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+const FLAGS = constants.O_RDONLY | O_PATH | constants.O_DIRECTORY;
 
 /** An open directory. */
 export interface DirectoryHandle {
@@ -17,12 +17,12 @@ export interface DirectoryHandle {
 }
 
 /**
- * Opens a directory that is not a link. Where the host has no /proc the handle's path is the one it was opened by:
+ * Opens a directory that is not a link, unless links are to be followed. Where the host has no /proc the handle's path is the one it was opened by:
  * a link that is put in its place later is then followed.
  * @throws the error of `node:fs`: `ENOTDIR` for a link and for anything else that is no directory
  */
-export async function openDirectory(path: NativePath): Promise<DirectoryHandle> {
-  const handle = await open(path, FLAGS);
+export async function openDirectory(path: NativePath, follow = false): Promise<DirectoryHandle> {
+  const handle = await open(path, FLAGS | (follow ? 0 : constants.O_NOFOLLOW));
   return {
     path: await hasDescriptorPaths(handle) ? descriptorPath(handle) : path,
     close: () => handle.close(),
@@ -54,7 +54,8 @@ export async function enter(from: DirectoryHandle, path: NativePath): Promise<Di
   return next;
 }
 
-function descriptorPath(handle: FileHandle): string {
+/** Names an open file or directory for as long as it is open. */
+export function descriptorPath(handle: FileHandle): string {
   return `/proc/self/fd/${handle.fd}`;
 }
 

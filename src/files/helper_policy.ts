@@ -23,11 +23,16 @@ import { ExecServerError, invalidRequest, osError } from "../protocol/error.ts";
 import { matchesGlob } from "../sandbox/glob_scan.ts";
 import { type Access, accessOf, isWithin } from "../sandbox/rules.ts";
 import { attempt, failedWith } from "./attempt.ts";
+import { copyPath } from "./copy.ts";
 import { withoutLinks } from "./directory_handle.ts";
+import { entriesOf, type Entry } from "./entries.ts";
 import type { HelperPolicy } from "./helper_messages.ts";
-import { fileUrl, type NativePath, nativePath, nativePathText, shownPath } from "./native_path.ts";
+import { listDirectory } from "./list.ts";
+import { childPath, fileUrl, type NativePath, nativePath, nativePathText, shownPath } from "./native_path.ts";
+import { inPlace, type Judge } from "./place.ts";
 import { resolveLinks } from "./resolve_links.ts";
 import type { FilePath, Files } from "./trait.ts";
+import { walkTree } from "./walk.ts";
 
 /** Files up to this size are read in one go: seven turns of the event loop take ten times as long. */
 const SMALL_BYTES = 64 * 1024;
@@ -104,6 +109,15 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
     }
   };
 
+  /** The same about what is open, where there are patterns: nothing lies between that and its use. */
+  const judge: Judge = (place, wanted) => requireAccess(text(place), wanted);
+  /** Of a directory that may be read where it is; without what is denied there. */
+  const judgedEntries = (directory: NativePath) =>
+    inPlace(directory, { judge, follow: true }, async (held, place) => {
+      const isDenied = ({ rawName }: Entry) => accessAt(text(childPath(place, rawName))) === "deny";
+      return (await entriesOf(held)).filter((entry) => !isDenied(entry));
+    });
+
   /** Refuses when anything in a tree is denied: it cannot be left out of what happens to the whole. */
   const requireWholeTree = async (real: string, wanted: "read" | "write") => {
     requireAccess(real, wanted);
@@ -159,23 +173,23 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
     list: (path, options = {}) =>
       attempt(options.signal, async () => {
         requireAccess(await target(path), "read");
-        const entries = await files.list(path, options);
-        requireAccess(await target(path), "read");
-        return entries;
+        if (!strict) return await files.list(path, options);
+        return await inPlace(nativePath(path), { judge, follow: true }, (held) =>
+          listDirectory(held, options.signal));
       }),
     walk: (path, options = {}) =>
       attempt(options.signal, async () => {
         const root = await target(path);
         requireAccess(root, "read");
-        const found = await files.walk(strict ? fileUrl(root) : path, options);
-        if (!strict) return found;
+        if (!strict) return await files.walk(path, options);
+        const found = await walkTree(root, options, options.signal, judgedEntries);
         const shown = nativePathText(path);
         const entries = [];
         for (const entry of found.entries) {
-          const real = options.followDirectorySymlinks
-            ? await target(entry.path).catch(() => undefined)
-            : nativePathText(entry.path);
-          if (real === undefined || accessAt(real) === "deny") continue;
+          if (options.followDirectorySymlinks) { // else there are no links among them
+            const real = await target(entry.path).catch(() => undefined);
+            if (real === undefined || accessAt(real) === "deny") continue;
+          }
           entries.push({ ...entry, path: moved(entry.path, root, shown) });
         }
         const errors = found.errors.map((one) => ({ ...one, path: moved(one.path, root, shown) }));
@@ -203,7 +217,10 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
         const arrival = await isDirectory(source) ? await future(to) : await destination(to);
         requireAccess(arrival, "write");
         if (!strict) return await files.copy(from, to, options);
-        if (await isDirectory(source)) return await files.copy(fileUrl(source), fileUrl(arrival), options);
+        if (await isDirectory(source)) {
+          const { recursive = false, signal } = options;
+          return await copyPath(source, arrival, { recursive, signal, judge });
+        }
         await withoutLinks(source, (held) =>
           withoutLinks(arrival, (place) => files.copy(fileUrl(held), fileUrl(place), options)));
       }),

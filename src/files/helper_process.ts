@@ -184,7 +184,7 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   };
   const ended = child.exited.then(async () => {
     await Promise.all([output, complaints]);
-    fail("has ended");
+    fail("has ended: look whether the request was carried out, and ask again");
     child.stdin?.destroy();
     await release().catch(() => {}); // the journal knows what is left
   });

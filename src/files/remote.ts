@@ -14,6 +14,8 @@ import {
 } from "../protocol/files.ts";
 import { MAX_READ_FILE_BYTES } from "../protocol/limits.ts";
 import type { Caller } from "../rpc/caller.ts";
+import { sandboxOnWire } from "../sandbox/on_wire.ts";
+import type { Sandbox } from "../sandbox/trait.ts";
 import { pathUri } from "./native_path.ts";
 import type { Files } from "./trait.ts";
 import { walkLimits } from "./walk_limits.ts";
@@ -21,14 +23,18 @@ import { walkLimits } from "./walk_limits.ts";
 /** The files of the machine that the caller's server runs on, with the rights of that server. */
 export function remoteFiles(caller: Caller): Files {
   return {
-    async read(path, { followSymlinks, signal } = {}) {
-      const { dataBase64 } = await caller.call(FsReadFile, { path: pathUri(path), followSymlinks }, {
+    async read(path, { followSymlinks, sandbox, signal } = {}) {
+      const { dataBase64 } = await caller.call(FsReadFile, {
+        path: pathUri(path),
+        followSymlinks,
+        ...asked(sandbox),
+      }, {
         signal,
       });
       const bytes = Buffer.from(dataBase64, "base64");
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     },
-    async write(path, data, { followSymlinks, signal } = {}) {
+    async write(path, data, { followSymlinks, sandbox, signal } = {}) {
       // The server would have to drop the connection, and everything else on it, for a message above its limit.
       if (data.length > MAX_READ_FILE_BYTES) {
         throw invalidRequest(
@@ -37,23 +43,40 @@ export function remoteFiles(caller: Caller): Files {
         );
       }
       const dataBase64 = Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64");
-      await caller.call(FsWriteFile, { path: pathUri(path), dataBase64, followSymlinks }, { signal });
+      await caller.call(FsWriteFile, { path: pathUri(path), dataBase64, followSymlinks, ...asked(sandbox) }, {
+        signal,
+      });
     },
-    async stat(path, { followSymlinks, signal } = {}) {
-      return await caller.call(FsGetMetadata, { path: pathUri(path), followSymlinks }, { signal });
+    async stat(path, { followSymlinks, sandbox, signal } = {}) {
+      return await caller.call(FsGetMetadata, { path: pathUri(path), followSymlinks, ...asked(sandbox) }, {
+        signal,
+      });
     },
-    async mkdir(path, { recursive = true, followSymlinks, signal } = {}) {
-      await caller.call(FsCreateDirectory, { path: pathUri(path), recursive, followSymlinks }, { signal });
+    async mkdir(path, { recursive = true, followSymlinks, sandbox, signal } = {}) {
+      await caller.call(FsCreateDirectory, {
+        path: pathUri(path),
+        recursive,
+        followSymlinks,
+        ...asked(sandbox),
+      }, { signal });
     },
-    async canonicalize(path, { signal } = {}) {
-      return new URL((await caller.call(FsCanonicalize, { path: pathUri(path) }, { signal })).path);
+    async canonicalize(path, { sandbox, signal } = {}) {
+      return new URL(
+        (await caller.call(FsCanonicalize, { path: pathUri(path), ...asked(sandbox) }, { signal })).path,
+      );
     },
-    async list(path, { signal } = {}) {
-      const { entries } = await caller.call(FsReadDirectory, { path: pathUri(path) }, { signal });
+    async list(path, { sandbox, signal } = {}) {
+      const { entries } = await caller.call(FsReadDirectory, { path: pathUri(path), ...asked(sandbox) }, {
+        signal,
+      });
       return entries.map(({ fileName, isFile, isDirectory }) => ({ name: fileName, isFile, isDirectory }));
     },
-    async walk(path, { signal, ...options } = {}) {
-      const found = await caller.call(FsWalk, { path: pathUri(path), options: walkLimits(options) }, {
+    async walk(path, { sandbox, signal, ...options } = {}) {
+      const found = await caller.call(FsWalk, {
+        path: pathUri(path),
+        options: walkLimits(options),
+        ...asked(sandbox),
+      }, {
         signal,
       });
       return {
@@ -62,12 +85,27 @@ export function remoteFiles(caller: Caller): Files {
         truncated: found.truncated,
       };
     },
-    async remove(path, { recursive = false, force = false, followSymlinks, signal } = {}) {
-      await caller.call(FsRemove, { path: pathUri(path), recursive, force, followSymlinks }, { signal });
+    async remove(path, { recursive = false, force = false, followSymlinks, sandbox, signal } = {}) {
+      await caller.call(FsRemove, {
+        path: pathUri(path),
+        recursive,
+        force,
+        followSymlinks,
+        ...asked(sandbox),
+      }, { signal });
     },
-    async copy(from, to, { recursive = false, signal } = {}) {
-      const params = { sourcePath: pathUri(from), destinationPath: pathUri(to), recursive };
+    async copy(from, to, { recursive = false, sandbox, signal } = {}) {
+      const params = {
+        sourcePath: pathUri(from),
+        destinationPath: pathUri(to),
+        recursive,
+        ...asked(sandbox),
+      };
       await caller.call(FsCopy, params, { signal });
     },
   };
+}
+
+function asked(sandbox: Sandbox | undefined) {
+  return sandbox && { sandbox: sandboxOnWire(sandbox) };
 }

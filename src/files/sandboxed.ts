@@ -258,8 +258,8 @@ export function createSandboxedFiles(
         if (await planFor(asked) === undefined) return undefined;
         if (executable === undefined) {
           throw cannotEnforce(
-            "unsupported-platform",
-            "from source there is no file helper: use the compiled executable",
+            "needs-executable",
+            "file requests are carried out by a helper, which is the compiled executable",
           );
         }
       }

@@ -1,4 +1,5 @@
 /** Files of an environment, local or remote. */
+import type { Sandbox } from "../sandbox/trait.ts";
 
 /** An absolute native path, or a `file:` URL (which can also name paths that are not UTF-8). */
 export type FilePath = string | URL;
@@ -65,6 +66,8 @@ export interface WalkResult {
 export interface FileOptions {
   /** Gives up waiting; a change that has begun may still happen. */
   readonly signal?: AbortSignal;
+  /** What the operation may do; its network is off in any case. Default: what the server may, or lets it. */
+  readonly sandbox?: Sandbox;
 }
 
 /** {@link FileOptions} of the operations that can refuse to go through a link. */
@@ -75,7 +78,8 @@ export interface LinkOptions extends FileOptions {
 
 /**
  * Whole-file and directory operations. All paths are absolute. Every method rejects with an `ExecServerError` whose
- * `code` is the POSIX error name (`ENOENT`, `EACCES`, `EISDIR` …) or `INVALID_REQUEST`.
+ * `code` is the POSIX error name (`ENOENT`, `EACCES`, `EISDIR` …) or `INVALID_REQUEST`; with a sandbox that cannot be had
+ * `SANDBOX_UNAVAILABLE`, with one that makes no sense `INVALID_PARAMS`.
  */
 export interface Files {
   /**

@@ -2,7 +2,7 @@
 import { lstat, realpath, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { toFileError } from "./attempt.ts";
-import { entriesOf } from "./entries.ts";
+import { entriesOf, type Entry } from "./entries.ts";
 import { childPath, fileUrl, type NativePath, toRaw } from "./native_path.ts";
 import type { WalkEntry, WalkOptions, WalkResult } from "./trait.ts";
 import { walkLimits } from "./walk_limits.ts";
@@ -22,12 +22,14 @@ interface Pending {
 /**
  * The tree below a directory, breadth first, each directory's entries in the order of their bytes. A root that is no
  * directory, or a link that is not to be followed, has nothing below it.
+ * @param read the entries of a directory
  * @throws ExecServerError `INVALID_REQUEST` for impossible bounds; or the error of `node:fs` about the root
  */
 export async function walkTree(
   root: NativePath,
   options: WalkOptions,
   signal?: AbortSignal,
+  read: (directory: NativePath) => Promise<readonly Entry[]> = entriesOf,
 ): Promise<WalkResult> {
   const limits = walkLimits(options);
   const follow = limits.followDirectorySymlinks;
@@ -41,7 +43,7 @@ export async function walkTree(
   let seen = 0;
   for (const { path: directory, depth } of queue) {
     signal?.throwIfAborted();
-    const found = await entriesOf(directory).catch((error: unknown) => findings.fail(directory, error)) ?? [];
+    const found = await read(directory).catch((error: unknown) => findings.fail(directory, error)) ?? [];
     for (const entry of found) {
       if (findings.full()) return findings.result();
       const path = childPath(directory, entry.rawName);

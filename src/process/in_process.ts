@@ -4,6 +4,8 @@ import { nativePathText } from "../files/native_path.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import { processHandle } from "./handle.ts";
+import type { Enforcement } from "../sandbox/enforcement.ts";
+import { sandboxAsDecoded } from "../sandbox/on_wire.ts";
 import { createLocalProcesses } from "./local.ts";
 import { type OutputEvent, readLog } from "./read.ts";
 import { memoryRetention } from "./retention.ts";
@@ -15,16 +17,17 @@ export interface InProcess extends Processes {
   close(): Promise<void>;
 }
 
-/** No processes yet. */
-export function inProcess(): InProcess {
+/** No processes yet. @param enforcement for sandboxes */
+export function inProcess(enforcement: Enforcement): InProcess {
   const processes = createLocalProcesses(memoryRetention());
   return {
     async start(options) {
       options.signal?.throwIfAborted();
+      const cwd = nativePathText(options.cwd ?? process.cwd());
       const started = await processes.start({
         id: options.id ?? crypto.randomUUID(),
         argv: options.argv,
-        cwd: nativePathText(options.cwd ?? process.cwd()),
+        cwd,
         env: options.env ?? {},
         envPolicy: options.envPolicy ?? INHERIT_ALL_BUT_SECRETS,
         pipeStdin: options.pipeStdin ?? false,
@@ -34,6 +37,7 @@ export function inProcess(): InProcess {
         timeoutMs: options.timeoutMs,
         timeoutGraceMs: options.timeoutGraceMs,
         limits: options.limits,
+        ...(options.sandbox && { enforced: { enforcement, asked: sandboxAsDecoded(options.sandbox, cwd) } }),
       });
       const forget = () => processes.remove(started.id);
       started.ended.then(forget, forget);

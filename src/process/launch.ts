@@ -1,6 +1,7 @@
 /** From a start to a running child: program, environment, limits, and pipes or a terminal. */
 import process from "node:process";
 import { ExecServerError, hasCode, unsupported } from "../protocol/error.ts";
+import { cannotEnforce } from "../sandbox/unavailable.ts";
 import { DEFAULT_TERMINAL_COLS, DEFAULT_TERMINAL_ROWS } from "../protocol/limits.ts";
 import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "../runtime/child.ts";
 import { spawnChild } from "../runtime/spawn.ts";
@@ -126,6 +127,7 @@ async function inTerminal(
   const size = options.size ?? { rows: DEFAULT_TERMINAL_ROWS, cols: DEFAULT_TERMINAL_COLS };
   const child = await spawnTerminal({ ...command, cwd, size, extra }).catch((error: unknown) => {
     if (!(error instanceof ExecServerError) && hasCode(error) && error.code === "UNSUPPORTED") {
+      if (extra) throw cannotEnforce("needs-executable", "a terminal in a sandbox");
       throw unsupported(`no terminal can be had here: ${error.message}`);
     }
     throw error;

@@ -1,7 +1,7 @@
 /** Processes of a server, driven over the wire. */
 import * as v from "valibot";
 import { nativePathText, pathUri } from "../files/native_path.ts";
-import { ExecServerError, unsupported } from "../protocol/error.ts";
+import { ExecServerError, sandboxUnavailable, unsupported } from "../protocol/error.ts";
 import {
   ProcessClosed,
   ProcessCloseStdin,
@@ -20,6 +20,7 @@ import {
 } from "../protocol/process.ts";
 import type { Caller } from "../rpc/caller.ts";
 import type { Frame } from "../rpc/frame.ts";
+import { sandboxOnWire } from "../sandbox/on_wire.ts";
 import type { ProcessControl } from "./control.ts";
 import { processHandle } from "./handle.ts";
 import { outputOfFrame, writeRequest } from "./wire_bytes.ts";
@@ -68,6 +69,9 @@ const ACKNOWLEDGE_EVERY_EVENTS = 256;
  * for acknowledgements get here.
  */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+
+/** Of a server that does not know sandboxes: the process is ended, but may have done something. */
+const IGNORED_SANDBOX = "the server started it without one; hint: use a server that makes sandboxes";
 
 /** Events of a process that may wait for a missing one; the reference client keeps 256. */
 const MAX_EARLY_EVENTS = 4_096;
@@ -153,18 +157,21 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
       options.signal?.throwIfAborted();
       requireAbilities(wire, options);
       const id = options.id ?? crypto.randomUUID();
+      const cwd = pathUri(options.cwd ?? defaultCwd() ?? "/");
+      const sandbox = options.sandbox ? sandboxOnWire(options.sandbox, new URL(cwd)) : null;
       const inbox = open(id); // before the request: a server may notify before it answers
+      let ignored: ExecServerError | undefined;
       try {
-        await wire.call(ProcessStart, {
+        const { sandboxType } = await wire.call(ProcessStart, {
           processId: id,
           argv: [...options.argv],
-          cwd: pathUri(options.cwd ?? defaultCwd() ?? "/"),
+          cwd,
           env: { ...options.env },
           envPolicy: wirePolicy(options.envPolicy ?? INHERIT_ALL_BUT_SECRETS),
           tty: options.tty ?? false,
           pipeStdin: options.pipeStdin ?? false,
           arg0: options.arg0 ?? null,
-          sandbox: null,
+          sandbox,
           startId: crypto.randomUUID(),
           ...(options.size && { size: { ...options.size } }),
           ...(options.timeoutMs !== undefined && {
@@ -173,9 +180,13 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
           }),
           ...(options.limits && { limits: { ...options.limits } }),
         }, { signal: options.signal });
+        if (sandbox && (sandboxType ?? "none") === "none") {
+          ignored = sandboxUnavailable(IGNORED_SANDBOX);
+          throw ignored;
+        }
       } catch (error) {
         inboxes.delete(id);
-        const mayRun = options.signal?.aborted ||
+        const mayRun = options.signal?.aborted || error === ignored ||
           (error instanceof ExecServerError && error.code === "UNKNOWN_OUTCOME");
         if (mayRun) wire.call(ProcessTerminate, { processId: id }).catch(() => {});
         throw error;

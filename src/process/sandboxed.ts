@@ -93,7 +93,11 @@ export async function prepare(
 
 function requireVisible(plan: Plan, file: string): void {
   const real = tryResolvePath(file)?.path ?? file;
-  if (accessOf(plan, real) === "deny") throw invalidParams(`the sandbox hides the program \`${clip(file)}\``);
+  if (accessOf(plan, real) === "deny") {
+    throw invalidParams(
+      `the sandbox hides the program \`${clip(file)}\`: let it be read, or add \`minimal\``,
+    );
+  }
 }
 
 /**

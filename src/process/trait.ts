@@ -1,4 +1,5 @@
 /** Processes of an environment, local or remote. */
+import type { Sandbox } from "../sandbox/trait.ts";
 
 /** Where a piece of output came from; `pty` is stdout and stderr of a terminal, merged. */
 export type OutputStream = "stdout" | "stderr" | "pty";
@@ -136,6 +137,8 @@ export interface StartOptions {
   readonly timeoutGraceMs?: number;
   /** What it may use. Default: what the server itself may. */
   readonly limits?: ResourceLimits;
+  /** What it may do. Default: what the server may, or lets it. */
+  readonly sandbox?: Sandbox;
   /** Replaces argv[0] as the process sees it. */
   readonly arg0?: string;
   /** Its name in the session, at least unique there. Default: a new UUID. */
@@ -272,8 +275,8 @@ export interface Processes {
   /**
    * Starts a program and resolves once it runs.
    * @throws ExecServerError `ENOENT` (program or cwd missing), `EACCES` (not executable), `ENOTDIR` (cwd is a file),
-   * `INVALID_PARAMS` (empty argv, a size or time out of range), `INVALID_REQUEST` (id in use), `UNSUPPORTED` (a terminal
-   * or a limit that cannot be had there)
+   * `INVALID_PARAMS` (empty argv, a size or time out of range, a sandbox that makes no sense), `INVALID_REQUEST` (id in
+   * use), `UNSUPPORTED` (a terminal or a limit that cannot be had there), `SANDBOX_UNAVAILABLE`
    */
   start(options: StartOptions): Promise<Process>;
 }

@@ -36,6 +36,7 @@ export type ErrorName =
   | "UNKNOWN_SESSION"
   | "SESSION_TAKEN_OVER"
   | "UNSUPPORTED"
+  | "SANDBOX_UNAVAILABLE"
   | "DISCONNECTED"
   | "UNKNOWN_OUTCOME"
   | "OUTPUT_LOST"
@@ -89,6 +90,16 @@ export function invalidParams(message: string): ExecServerError {
 /** -32011: it cannot be had here; the text says why, and what to do. */
 export function unsupported(message: string): ExecServerError {
   return new ExecServerError("UNSUPPORTED", message, { rpcCode: RpcCode.unsupported });
+}
+
+/** How the text begins that says that a sandbox cannot be had; the reference's words. */
+const SANDBOX_UNAVAILABLE_TEXT = "sandbox intent cannot be enforced on this executor: ";
+
+/** -32600: a sandbox is asked for that cannot be had here. Nothing was started. */
+export function sandboxUnavailable(why: string): ExecServerError {
+  return new ExecServerError("SANDBOX_UNAVAILABLE", `${SANDBOX_UNAVAILABLE_TEXT}${why}`, {
+    rpcCode: RpcCode.invalidRequest,
+  });
 }
 
 /** -32603: something failed on the server's side. */
@@ -148,6 +159,7 @@ function nameOfRpcCode(rpcCode: number, message: string): ErrorName {
   switch (rpcCode) {
     case RpcCode.invalidRequest:
       if (message.startsWith("unknown session id ")) return "UNKNOWN_SESSION";
+      if (message.startsWith(SANDBOX_UNAVAILABLE_TEXT)) return "SANDBOX_UNAVAILABLE";
       if (message.includes("resumed by another connection")) return "SESSION_TAKEN_OVER";
       return "INVALID_REQUEST";
     case RpcCode.methodNotFound:

@@ -2,6 +2,7 @@
 import { type Plan, type PlanContext, planOf, requireVisibleCwd } from "./plan.ts";
 import { standing } from "./plan_protection.ts";
 import type { PolicyEntry } from "./policy.ts";
+import { PROTECTED_NAMES } from "./protected_names.ts";
 import { accessOf, intersection } from "./rules.ts";
 
 /** `--sandbox-floor`, with its folders. */
@@ -12,9 +13,6 @@ export interface Floor {
   /** Whether a sandbox may have the network on. */
   readonly network: boolean;
 }
-
-/** What decides how programs of people behave later: settings and hooks that they run. */
-export const PROTECTED_NAMES = [".git", ".codex", ".agents", ".aws"] as const;
 
 /**
  * What the floor allows here and now. Made anew for each start, as every plan: names to protect may have appeared.

@@ -67,7 +67,9 @@ export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<st
   for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
     for (const entry of await entriesOf(folder.path)) {
       if (--budget.entries < 0) {
-        throw invalidParams(`glob patterns look at more than ${MAX_GLOB_SCAN_ENTRIES} entries`);
+        throw invalidParams(
+          `glob patterns look at more than ${MAX_GLOB_SCAN_ENTRIES} entries: begin them in a deeper folder, or give \`glob_scan_max_depth\``,
+        );
       }
       const relative = folder.relative === "" ? entry.name : `${folder.relative}/${entry.name}`;
       const path = posix.join(folder.path, entry.name);
@@ -76,7 +78,9 @@ export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<st
           throw invalidParams(`\`${clip(path)}\` is not UTF-8 and cannot be denied`);
         }
         if (--budget.matches < 0) {
-          throw invalidParams(`glob patterns match more than ${MAX_GLOB_MATCHES} paths`);
+          throw invalidParams(
+            `glob patterns match more than ${MAX_GLOB_MATCHES} paths: deny a folder that holds them`,
+          );
         }
         found.push(path);
       } else if (!entry.isDirectory() || KERNEL_FOLDERS.has(path)) {

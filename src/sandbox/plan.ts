@@ -113,5 +113,9 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
 export function requireVisibleCwd(plan: Plan): void {
   const { cwd } = plan;
   if (cwd === undefined || cwd === "/" || plan.privateFolders.includes(cwd)) return;
-  if (accessOf(plan, cwd) === "deny") throw invalidParams(`cwd \`${clip(cwd)}\` is hidden by the sandbox`);
+  if (accessOf(plan, cwd) === "deny") {
+    throw invalidParams(
+      `cwd \`${clip(cwd)}\` is hidden by the sandbox: let it be read, or start in another folder`,
+    );
+  }
 }

@@ -78,7 +78,11 @@ export function rulesOfEntries(policy: Policy, context: EntryContext): EntryRule
     const { access } = wanted;
     if (found.kind === "missing") {
       if (access === "write" && !wanted.skipMissing) {
-        throw invalidParams(`\`${clip(wanted.path)}\` does not exist and cannot be made writable`);
+        throw invalidParams(
+          `\`${
+            clip(wanted.path)
+          }\` does not exist and cannot be made writable: make it first, or let it be skipped with \`missing_path_behavior\``,
+        );
       }
       if (wanted.skipMissing || access === "write") {
         absent.push(found.path);

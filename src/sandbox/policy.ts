@@ -46,7 +46,7 @@ const ROOTS_PREFIX = "codex-project-roots://";
 export function policyOf(asked: SandboxContext | null | undefined): Policy | undefined {
   if (asked === null || asked === undefined) return undefined;
   if (asked.useLegacyLandlock === true) {
-    throw invalidParams("useLegacyLandlock is not supported: it cannot hold this policy");
+    throw invalidParams("useLegacyLandlock is not supported, it cannot hold this policy: leave it out");
   }
   const { permissions } = asked;
   if (permissions.type !== "managed") return undefined;
@@ -95,7 +95,9 @@ function entryOf(path: EntryPath, access: Access, skipMissing: boolean): PolicyE
       return [{ place: { kind: "roots", subpath: subpathOf(value.subpath ?? "") }, access, skipMissing }];
     case "unknown":
       // What is not understood may be left out when it grants; left out when it denies, it would grant.
-      if (access === "deny") throw invalidParams("a special path that is not known cannot be denied");
+      if (access === "deny") {
+        throw invalidParams("a special path that is not known cannot be denied: name its path");
+      }
       return [];
   }
 }
@@ -121,10 +123,12 @@ function requireContext({ entries, cwd, roots }: Policy): void {
   for (const { place } of entries) {
     const below = place.kind === "roots" ? "roots" : place.kind === "glob" ? place.below : undefined;
     if (below === "roots" && roots.length === 0) {
-      throw invalidParams("`project_roots` takes `cwd` or `workspaceRoots` in the sandbox");
+      throw invalidParams("`project_roots` takes `cwd` or `workspaceRoots` in the sandbox: give one of them");
     }
     if (below === "cwd" && cwd === undefined) {
-      throw invalidParams("a relative glob pattern takes `cwd` in the sandbox");
+      throw invalidParams(
+        "a relative glob pattern takes `cwd` in the sandbox: give it, or an absolute pattern",
+      );
     }
   }
 }

@@ -68,17 +68,17 @@ export function openStubJournal(folder: string): StubJournal {
     await writeFile(`${file}.new`, JSON.stringify(entries), { mode: 0o600 });
     await rename(`${file}.new`, file);
   };
-  const drop = (isGone: (owner: string) => boolean) =>
-    inTurn(async () => {
-      const entries = await read();
-      const kept: Entries = {};
-      for (const [path, owners] of Object.entries(entries)) {
-        const left = owners.filter((owner) => !isGone(owner));
-        if (left.length > 0) kept[path] = left;
-        else await rmdir(path).catch(() => {}); // not empty, or gone: not ours any more
-      }
-      await write(kept);
-    });
+  /** Forgets owners, and removes what then has none. */
+  const forget = async (entries: Entries, isGone: (owner: string) => boolean) => {
+    const kept: Entries = {};
+    for (const [path, owners] of Object.entries(entries)) {
+      const left = owners.filter((owner) => !isGone(owner));
+      if (left.length > 0) kept[path] = left;
+      else await rmdir(path).catch(() => {}); // not empty, or gone: not ours any more
+    }
+    await write(kept);
+  };
+  const drop = (isGone: (owner: string) => boolean) => inTurn(async () => await forget(await read(), isGone));
 
   return {
     async claim(plan) {
@@ -95,12 +95,20 @@ export function openStubJournal(folder: string): StubJournal {
           rule.kind === "directory" && entries[rule.path] !== undefined
         );
         if (isGone()) return undefined; // another sandbox's stand-in
-        const added: string[] = shared.map((rule) => rule.path);
-        for (const { path } of missing) {
-          if (await makeFolder(path) || entries[path] !== undefined) added.push(path);
-        }
+        const ours = missing.map((rule) => rule.path).filter((path) => entries[path] || !exists(path));
+        const added = [...shared.map((rule) => rule.path), ...ours];
         for (const path of added) entries[path] = [...entries[path] ?? [], owner];
-        await write(entries);
+        await write(entries); // before the folders: who is killed now leaves nothing that nobody knows
+        try {
+          for (const path of ours) {
+            if (await makeFolder(path) || (entries[path]?.length ?? 0) > 1) continue;
+            delete entries[path]; // has just been made by somebody else
+            await write(entries);
+          }
+        } catch (error) {
+          await forget(entries, (one) => one === owner);
+          throw error;
+        }
         return added;
       });
       if (claimed === undefined) return undefined;

@@ -392,7 +392,7 @@ test("from source nothing is carried out without a helper", async () => {
   const asked = v.parse(enforcedSandbox(), workspace());
   const { signal } = new AbortController();
   const error = await files.call(asked, FsReadFile, { path: uri(inRoot("ws/a")) }, signal).catch(String);
-  assert.match(String(error), "cannot be enforced on this executor: unsupported-platform");
+  assert.match(String(error), "cannot be enforced on this executor: needs-executable");
   assert.is(await files.call(null, FsReadFile, {}, signal), undefined);
 });
 

@@ -1,27 +1,17 @@
 // process/start in a sandbox, as a client sees it.
 import { Buffer } from "node:buffer";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connected } from "../harness/connected.ts";
-import { childrenOf, openFiles, until } from "../harness/proc.ts";
-import { programUnderTest, register } from "../harness/program.ts";
+import { childrenOf, until } from "../harness/proc.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
-import {
-  connectWire,
-  isObject,
-  type JsonObject,
-  type WireClient,
-  WireError,
-} from "../harness/wire_client.ts";
+import { isObject, type JsonObject, type WireClient } from "../harness/wire_client.ts";
 import { pathToFileURL } from "node:url";
-import { at, glob, managed, skip, special } from "./policies.ts";
+import { at, glob, managed, special } from "./policies.ts";
 
 const state = tempDir();
 const env = { XDG_STATE_HOME: state };
@@ -39,14 +29,6 @@ connected((c, s) => {
   server = s;
 }, { env });
 
-/** A workspace, and the sandbox in which it may be written to. */
-function workspace(more: unknown[] = [], extra: JsonObject = {}): { folder: string; sandbox: JsonObject } {
-  const folder = tempDir();
-  const names = [".git", ".codex"].map((name) => at(join(folder, name), "read", skip));
-  const entries = [readAll, at(folder, "write"), ...names, ...more];
-  return { folder, sandbox: managed(entries, { cwd: uri(folder), ...extra }) };
-}
-
 /** Runs to the end. */
 async function run(id: string, argv: string[], options: JsonObject, on: WireClient = client) {
   const answer = await on.startProcess(id, argv, options);
@@ -55,12 +37,6 @@ async function run(id: string, argv: string[], options: JsonObject, on: WireClie
     on.notifications.find(({ method, params }) => method === "process/exited" && params["processId"] === id)
       ?.params ?? {};
   return { ...collected, answer, exited };
-}
-
-async function refused(call: Promise<unknown>): Promise<[number, string]> {
-  const result = await call.catch((error: unknown) => error);
-  if (result instanceof WireError) return [result.code, result.message];
-  throw new Error(`no error answer: ${JSON.stringify(result)}`);
 }
 
 /** Text of a terminal or of stdout so far. */
@@ -260,80 +236,6 @@ test("limits hold in a sandbox", async () => {
   assert.is(stdout, "77\n0\n");
 });
 
-test("what cannot be started is an error, and nothing is executed", async () => {
-  const { folder, sandbox } = workspace();
-  const start = (argv: string[], options: JsonObject) =>
-    refused(client.startProcess("p", argv, { cwd: uri(folder), sandbox, ...options }));
-  const touch = ["touch", join(folder, "made")];
-  assert.match((await start(["/no/such"], {}))[1], /No such file/);
-  assert.match((await start(touch, { cwd: uri(join(folder, "none")) }))[1], /No such file/);
-  const gone = managed([readAll, at(join(folder, "gone"), "write")]);
-  assert.is((await start(touch, { sandbox: gone }))[0], -32602);
-  const hidden = managed([readAll, at("/usr/bin/touch", "deny")]);
-  assert.is((await start(["/usr/bin/touch", join(folder, "made")], { sandbox: hidden }))[0], -32602);
-  for (
-    const malformed of [
-      { permissions: { type: "managed" }, windowsSandboxLevel: "disabled" },
-      managed([{ path: { type: "path", path: "file:///" }, access: "everything" }]),
-      managed([{ ...at("/", "read"), surprise: true }]),
-      managed([readAll], { useLegacyLandlock: true }),
-      "x",
-    ]
-  ) {
-    assert.is((await start(touch, { sandbox: malformed }))[0], -32602, JSON.stringify(malformed));
-  }
-  assert.equal(readdirSync(folder), []);
-  assert.is((await run("p", ["true"], { sandbox })).exitCode, 0, "the id is free");
-});
-
-/** A server below some other program, on its own terms. */
-async function serverBelow(before: string[]): Promise<{ url: string; child: ChildProcess }> {
-  const [program, first] = programUnderTest();
-  const child = spawn(before[0] ?? "", [...before.slice(1), program, ...first, "serve"], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-  });
-  register(child.pid ?? 0, child);
-  const url = await new Promise<string>((ok) => createInterface({ input: child.stdout }).once("line", ok));
-  return { url, child };
-}
-
-async function refusesBelow(before: string[], reason: RegExp): Promise<void> {
-  const { url, child } = await serverBelow(before);
-  const other = await connectWire(url);
-  const { folder, sandbox } = workspace();
-  try {
-    const [code, message] = await refused(
-      other.startProcess("p", ["touch", join(folder, "made")], { sandbox }),
-    );
-    assert.is(code, -32600);
-    assert.match(message, /sandbox intent cannot be enforced on this executor: /);
-    assert.match(message, reason);
-    assert.equal(readdirSync(folder), []);
-    assert.is((await run("q", ["true"], {}, other)).exitCode, 0, "unsandboxed it runs");
-  } finally {
-    await other.terminate();
-    const ended = new Promise((ok) => child.once("exit", ok));
-    child.kill("SIGTERM");
-    await ended;
-  }
-}
-
-if (process.getuid?.() === 0) {
-  test("a bwrap that is none is a refusal", async () => {
-    const script = 'mount --bind /etc/passwd "$(readlink -f /usr/bin/bwrap)"; exec "$@"';
-    await refusesBelow(["unshare", "-m", "sh", "-c", script, "sh"], /bwrap-(?:untrusted|missing)/);
-  });
-}
-
-test("user namespaces that are refused are a refusal", async () => {
-  const script = 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"';
-  // Where we are not root, bwrap's owner is nobody in there.
-  const reason = process.getuid?.() === 0 ? /userns-refused/ : /userns-refused|bwrap-untrusted/;
-  await refusesBelow(["unshare", "-U", "-r", "sh", "-c", script, "sh"], reason);
-});
-
 test("a floor holds for everybody, and cannot be widened", async () => {
   const root = tempDir();
   const outside = tempDir();
@@ -364,24 +266,6 @@ test("a floor holds for everybody, and cannot be widened", async () => {
     await other.terminate();
     await floored.stop();
   }
-});
-
-test("fifty runs leave nothing", async () => {
-  const { folder, sandbox } = workspace();
-  await run("first", ["true"], { cwd: uri(folder), sandbox });
-  const mounts = () => readFileSync(`/proc/${server.pid}/mountinfo`, "utf8");
-  const before = { mounts: mounts(), files: openFiles(server.pid), children: childrenOf(server.pid).length };
-  for (let round = 0; round < 10; round++) {
-    await Promise.all([0, 1, 2, 3, 4].map(async (one) => {
-      const tty = one === 4;
-      const { exitCode } = await run(`p${round}-${one}`, ["true"], { cwd: uri(folder), sandbox, tty });
-      assert.is(exitCode, 0);
-    }));
-  }
-  await until("no process is left", () => childrenOf(server.pid).length <= before.children);
-  await until("no descriptor is left", () => openFiles(server.pid) <= before.files + 2);
-  assert.is(mounts(), before.mounts);
-  assert.equal(readdirSync(folder), []);
 });
 
 test.run();

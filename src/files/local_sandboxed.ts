@@ -1,0 +1,64 @@
+/** The files of this machine for a program that runs on it, also in a sandbox: that takes helpers, as in a server. */
+import * as v from "valibot";
+import { internalError } from "../protocol/error.ts";
+import { decodeParams } from "../protocol/method.ts";
+import type { SandboxContext } from "../protocol/sandbox.ts";
+import type { Caller } from "../rpc/caller.ts";
+import type { Enforcement } from "../sandbox/enforcement.ts";
+import { sandboxAsDecoded } from "../sandbox/on_wire.ts";
+import { attempt } from "./attempt.ts";
+import type { SandboxedFiles } from "./handler.ts";
+import { localFiles } from "./local.ts";
+import { remoteFiles } from "./remote.ts";
+import { createSandboxedFiles, type SandboxedFilesOptions } from "./sandboxed.ts";
+import type { FileOptions, Files } from "./trait.ts";
+
+/** Files, and the end of their helpers. */
+export interface OwnFiles extends Files {
+  /** Ends the helpers. Resolves when they are gone. */
+  close(): Promise<void>;
+}
+
+/** The files of this machine, with the rights of this process or in the sandbox that an operation asks for. */
+export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptions): OwnFiles {
+  const plain = localFiles();
+  const sandboxed = createSandboxedFiles(enforcement, options);
+  const closing = new AbortController();
+  const fit = (asked: FileOptions | undefined) =>
+    asked?.sandbox
+      ? remoteFiles(helperCaller(sandboxed, sandboxAsDecoded(asked.sandbox), closing.signal))
+      : plain;
+  return {
+    read: async (path, asked) => await fit(asked).read(path, asked),
+    write: async (path, data, asked) => await fit(asked).write(path, data, asked),
+    stat: async (path, asked) => await fit(asked).stat(path, asked),
+    mkdir: async (path, asked) => await fit(asked).mkdir(path, asked),
+    canonicalize: async (path, asked) => await fit(asked).canonicalize(path, asked),
+    list: async (path, asked) => await fit(asked).list(path, asked),
+    walk: async (path, asked) => await fit(asked).walk(path, asked),
+    remove: async (path, asked) => await fit(asked).remove(path, asked),
+    copy: async (from, to, asked) => await fit(asked).copy(from, to, asked),
+    async close() {
+      closing.abort();
+      await sandboxed.close();
+    },
+  };
+}
+
+/** Sends requests to helpers with one policy. @param closing ends the helpers */
+function helperCaller(sandboxed: SandboxedFiles, asked: SandboxContext, closing: AbortSignal): Caller {
+  return {
+    async call(method, params, { signal } = {}) {
+      const decoded: unknown = decodeParams(method, params);
+      if (!isObject(decoded)) throw internalError("unreachable: file requests have params");
+      const { sandbox: _, ...rest } = decoded;
+      const done = await attempt(signal, () => sandboxed.call(asked, method, rest, closing));
+      if (!done) throw internalError("unreachable: a sandbox was asked for");
+      return v.parse(method.result, done.result);
+    },
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
