@@ -48,6 +48,20 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   )
   .option("--sandbox-root <dir>", "With workspace-write: what may be written to; may be repeated")
   .option("--sandbox-network", "With a floor: sandboxes may have the network")
+  .option("--user <user>", "Become this user before listening: NAME, UID, NAME:GID or UID:GID. Needs root")
+  .option("--traceable", "Let programs of the same user look into the server: debuggers, /proc, core dumps")
+  .option(
+    "--audit-log <file>",
+    "Append a line of JSON for each connection, process, change of a file and refusal",
+  )
+  .option(
+    "--audit-argv",
+    "Put arguments into it, not only their SHA-256; what looks like a secret is replaced",
+  )
+  .option(
+    "--audit-failure <what>",
+    "When it cannot be written: refuse starts and changes, or continue without (default: refuse)",
+  )
   .option("--ws-auth <mode>", "none: whoever can connect may run commands (default: none)")
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")

@@ -2,11 +2,14 @@
 import { realpathSync, statSync } from "node:fs";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
+import { becomeUndumpable } from "../runtime/undumpable.ts";
+import { findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
 import { parseListen } from "../server/address.ts";
 import { listen } from "../server/listen.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
-import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
+import { dropPrivileges, isRealRoot, ROOT_WARNING } from "../server/privileges.ts";
+import { createServer, DEFAULT_SERVER_OPTIONS, type ServerOptions } from "../server/server.ts";
 import { ExitCode, UsageError } from "./exit.ts";
 import {
   countOption,
@@ -18,6 +21,7 @@ import {
   textOption,
   wordOption,
 } from "./options.ts";
+import { auditOptions } from "./serve_audit.ts";
 
 function secondsOption(options: Options, name: string, otherwiseMs: number): number {
   return 1000 * countOption(options, name, 1, MAX_TIMER_SECONDS, otherwiseMs / 1000);
@@ -58,8 +62,11 @@ export async function serve(options: Options): Promise<number> {
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
   );
   const floor = floorOption(options);
+  const auditing = auditOptions(options);
+  const user = textOption(options, "user");
+  const account = user === undefined ? undefined : findAccount(user);
   const { retention } = DEFAULT_SERVER_OPTIONS;
-  const server = await createServer({
+  const chosen: ServerOptions = {
     concurrentRequests: countOption(
       options,
       "concurrent-requests",
@@ -88,13 +95,20 @@ export async function serve(options: Options): Promise<number> {
         maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes),
       },
     },
-  }, log);
+  };
   // A defect in the handling of one request must not end everybody's processes.
   process.on(
     "uncaughtException",
     (error) => log("error", "unexpected error", { error: error.stack ?? error.message }),
   );
   const custody = await takeCustody(log);
+  const audit = await auditing.open(account?.uid ?? process.getuid?.() ?? null, log);
+  if (account) {
+    await custody.giveTo(account);
+    dropPrivileges(account); // what needs root has to be done by now
+  }
+  if (!switchOption(options, "traceable")) await becomeUndumpable();
+  const server = await createServer(chosen, log, audit);
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       let seen = false;
@@ -111,6 +125,8 @@ export async function serve(options: Options): Promise<number> {
   const listening = await listen(server, address);
   process.stdout.write(`${listening.url}\n`);
   log("info", "listening", { url: listening.url });
+  audit.record({ event: "server.listening", url: listening.url });
+  if (isRealRoot()) log("warn", ROOT_WARNING);
   const swept = server.enforcement.journal.sweep().catch((error: unknown) => {
     log("warn", "what earlier sandboxes left could not be removed", { error: String(error) });
   });
@@ -118,6 +134,8 @@ export async function serve(options: Options): Promise<number> {
   log("info", "shutting down", { signal });
   await listening.close();
   await custody.release();
+  audit.record({ event: "server.stopped", signal });
+  await audit.close();
   await swept; // else its lock would stay, and hold up the next server for a while
   return 0;
 }

@@ -1,11 +1,11 @@
 /** Listening, upgrades and the end of it all (protocol reference, sections 1 to 3). */
-import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
 import { serveConnection } from "./connection.ts";
-import { answer, rawResponse, refuse } from "./http_rules.ts";
+import { answer, rawResponse, type Refusal, refuse } from "./http_rules.ts";
 import type { Server } from "./server.ts";
 
 /** How long open connections may take to close at a shutdown, in ms. */
@@ -28,11 +28,21 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
     clientTracking: false,
   });
   sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
-  const http = createHttpServer(answer);
+  const audited = (request: IncomingMessage, { status, reason }: Pick<Refusal, "status" | "reason">) =>
+    server.audit.refused({ event: "connection.refused", peer: peerOf(request), status, reason });
+  const http = createHttpServer((request, response) => {
+    answer(request, response);
+    if (response.statusCode >= 400) {
+      audited(request, { status: response.statusCode, reason: STATUS_CODES[response.statusCode] ?? "" });
+    }
+  });
   http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => {}); // a peer that resets during the upgrade must not end the server
     const refusal = refuse(request);
-    if (refusal) return void socket.end(rawResponse(refusal));
+    if (refusal) {
+      audited(request, refusal);
+      return void socket.end(rawResponse(refusal));
+    }
     const peer = peerOf(request);
     sockets.handleUpgrade(request, socket, head, (client) => {
       server.log("debug", "connection opened", { peer });
