@@ -2,8 +2,8 @@
 import { realpathSync, statSync } from "node:fs";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
-import { becomeUndumpable } from "../runtime/undumpable.ts";
-import { findAccount } from "../server/account.ts";
+import { setTraceable } from "../runtime/traceable.ts";
+import { type Account, findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
 import { parseListen } from "../server/address.ts";
 import { listen } from "../server/listen.ts";
@@ -52,6 +52,17 @@ function realFolder(path: string): string {
   throw new UsageError(`--sandbox-root ${path}: no such directory`);
 }
 
+/** `--user`. @throws UsageError when there is no such user, or it is root */
+function userOption(options: Options): Account | undefined {
+  const user = textOption(options, "user");
+  if (user === undefined) return undefined;
+  try {
+    return findAccount(user);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. */
 export async function serve(options: Options): Promise<number> {
   const auth = wordOption(options, "ws-auth", ["none"], "none");
@@ -63,8 +74,7 @@ export async function serve(options: Options): Promise<number> {
   );
   const floor = floorOption(options);
   const auditing = auditOptions(options);
-  const user = textOption(options, "user");
-  const account = user === undefined ? undefined : findAccount(user);
+  const account = userOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
   const chosen: ServerOptions = {
     concurrentRequests: countOption(
@@ -107,7 +117,7 @@ export async function serve(options: Options): Promise<number> {
     await custody.giveTo(account);
     dropPrivileges(account); // what needs root has to be done by now
   }
-  if (!switchOption(options, "traceable")) await becomeUndumpable();
+  await setTraceable(switchOption(options, "traceable"));
   const server = await createServer(chosen, log, audit);
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -67,20 +67,30 @@ export async function openAudit(options: AuditOptions, first: AuditEvent): Promi
     log("warn", AUDIT_FAILED_TEXT, { path, problem });
   };
   let file: AuditFile;
+  let changed = () => {};
   try {
-    file = await openAuditFile(path);
+    file = await openAuditFile(path, () => changed());
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error));
     return NO_AUDIT;
   }
   const audit = createAudit(file, options);
+  changed = audit.watch;
   audit.record(first);
   await file.settled();
   if (file.problem !== undefined) complain(file.problem);
   return audit;
 }
 
-function createAudit(file: AuditFile, { path, fullArgv, onFailure, secrets, log }: AuditOptions): Audit {
+/** An audit log that is to be told when its file fails, or works again. */
+interface WatchedAudit extends Audit {
+  watch(): void;
+}
+
+function createAudit(
+  file: AuditFile,
+  { path, fullArgv, onFailure, secrets, log }: AuditOptions,
+): WatchedAudit {
   const run = randomUUID().slice(0, 8);
   const hidden = secrets.filter((secret) => secret.length >= LEAST_SECRET_CHARS);
   let seq = 0;
@@ -115,6 +125,7 @@ function createAudit(file: AuditFile, { path, fullArgv, onFailure, secrets, log 
 
   return {
     enabled: true,
+    watch,
     record,
     refused(event) {
       const now = Math.floor(performance.now() / 1000);

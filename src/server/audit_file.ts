@@ -40,8 +40,12 @@ interface Opened {
   readonly inode: number;
 }
 
-/** Opens the log. @throws when it cannot be opened, or is no file */
-export async function openAuditFile(path: string): Promise<AuditFile> {
+/**
+ * Opens the log.
+ * @param changed called when a write has failed, or works again
+ * @throws when it cannot be opened, or is no file
+ */
+export async function openAuditFile(path: string, changed: () => void = () => {}): Promise<AuditFile> {
   let file = await openAt(path);
   let waiting: string[] = [];
   let waitingBytes = 0;
@@ -93,9 +97,13 @@ export async function openAuditFile(path: string): Promise<AuditFile> {
     while (batch || waiting.length > 0) {
       try {
         await writeBatch();
-        problem = undefined;
+        if (problem !== undefined) {
+          problem = undefined;
+          changed();
+        }
       } catch (error) {
         problem = hasCode(error) ? error.code : String(error);
+        changed();
         attempted();
         if (closing) return;
         await new Promise<void>((resolve) => {

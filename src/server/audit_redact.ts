@@ -50,7 +50,8 @@ export function shownArgv(argv: readonly string[], full: boolean): ShownArgv {
     const text = TAKES_SECRET.test(argv[at - 1] ?? "") && !argument.startsWith("-")
       ? REDACTED
       : redacted(argument);
-    chars += text.length + 1;
+    // What was looked through counts, not only what is shown of it: that bounds the work.
+    chars += Math.max(text.length, Math.min(argument.length, MAX_ARGUMENT_CHARS)) + 1;
     if (chars > MAX_ARGV_CHARS) return { argvSha256, argv: shown, argvOmitted: argv.length - at };
     shown.push(text);
   }

@@ -37,7 +37,7 @@ let client: WireClient;
 connected((c, s) => {
   client = c;
   server = s;
-}, { env });
+}, { env, args: ["--traceable"] });
 
 /** A workspace, and the sandbox in which it may be written to. */
 function workspace(more: unknown[] = [], extra: JsonObject = {}): { folder: string; sandbox: JsonObject } {

@@ -3,8 +3,8 @@ import { libcSymbols } from "./bun.ts";
 
 const PR_SET_DUMPABLE = 4;
 
-/** False when the kernel refuses. */
-export function becomeUndumpableBun(): boolean {
+/** Sets whether this program may be traced and dumps cores. */
+export function setDumpable(dumpable: boolean): void {
   const libc = libcSymbols({ prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" } });
-  return libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0;
+  libc.prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0, 0, 0, 0); // never refused
 }
