@@ -8,7 +8,7 @@ import process from "node:process";
 const NEEDED = [["bwrap", "bubblewrap"], ["tmux", "tmux"], ["vim", "vim"], ["less", "less"], [
   "htop",
   "htop",
-]] as const;
+], ["systemd-analyze", "systemd"]] as const;
 
 /** Installs what is missing, as root or with sudo. @throws with what to do when that cannot be done */
 export function installTestPrograms(): void {
