@@ -1,5 +1,6 @@
 /** `exec-server serve`. */
 import { realpathSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
 import { setTraceable } from "../runtime/traceable.ts";
@@ -99,7 +100,7 @@ export async function serve(options: Options): Promise<number> {
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
-      spillFolder: textOption(options, "spill-dir") ?? retention.spillFolder,
+      spillFolder: retention.spillFolder,
       shared: {
         usedBytes: 0,
         maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes),
@@ -118,7 +119,12 @@ export async function serve(options: Options): Promise<number> {
     dropPrivileges(account); // what needs root has to be done by now
   }
   await setTraceable(switchOption(options, "traceable"));
-  const server = await createServer(chosen, log, audit);
+  const spillFolder = textOption(options, "spill-dir") ?? tmpdir(); // as it is for whom we are by now
+  const server = await createServer(
+    { ...chosen, retention: { ...chosen.retention, spillFolder } },
+    log,
+    audit,
+  );
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       let seen = false;

@@ -62,23 +62,23 @@ export function sessionDigest(id: string): string {
 /** Opens an audit log and records `first` in it. @throws when that cannot be written, unless told to continue */
 export async function openAudit(options: AuditOptions, first: AuditEvent): Promise<Audit> {
   const { path, onFailure, log } = options;
-  const complain = (problem: string) => {
-    if (onFailure === "refuse") throw new Error(`${cannotWrite(problem)}; --audit-log ${path}`);
-    log("warn", AUDIT_FAILED_TEXT, { path, problem });
-  };
+  const stopServing = (problem: string) => new Error(`${cannotWrite(problem)}; --audit-log ${path}`);
   let file: AuditFile;
   let changed = () => {};
   try {
     file = await openAuditFile(path, () => changed());
   } catch (error) {
-    complain(error instanceof Error ? error.message : String(error));
+    const problem = error instanceof Error ? error.message : String(error);
+    if (onFailure === "refuse") throw stopServing(problem);
+    log("warn", AUDIT_FAILED_TEXT, { path, problem });
     return NO_AUDIT;
   }
   const audit = createAudit(file, options);
-  changed = audit.watch;
   audit.record(first);
   await file.settled();
-  if (file.problem !== undefined) complain(file.problem);
+  if (file.problem !== undefined && onFailure === "refuse") throw stopServing(file.problem);
+  changed = audit.watch; // from now on it is said on stderr
+  changed();
   return audit;
 }
 

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { hasCode } from "../protocol/error.ts";
+import { appendSome } from "../runtime/append.ts";
 
 /** What waits for the disk at most, in bytes: about 40,000 lines. */
 export const MAX_HELD_BYTES = 8 * 1024 * 1024;
@@ -82,7 +83,7 @@ export async function openAuditFile(path: string, changed: () => void = () => {}
     }
     await follow();
     while (batch.at < batch.bytes.length) {
-      batch.at += (await file.handle.write(batch.bytes, batch.at)).bytesWritten;
+      batch.at += await appendSome(file.handle, batch.bytes, batch.at);
     }
     batch = undefined;
   };

@@ -22,7 +22,8 @@ export function isRealRoot(): boolean {
 
 /**
  * Becomes another user for good: groups, group, user, in this order, since each step takes the right to the one before.
- * HOME, USER, LOGNAME and SHELL become that user's; the working directory stays, unless the user may not enter it.
+ * HOME, USER, LOGNAME and SHELL become that user's; TMPDIR and the working directory stay, unless the user may not use
+ * them.
  * @throws Error when it cannot be done, or could be undone
  */
 export function dropPrivileges(account: Account): void {
@@ -42,6 +43,7 @@ export function dropPrivileges(account: Account): void {
   process.env["HOME"] = account.home;
   process.env["USER"] = process.env["LOGNAME"] = name ?? String(uid);
   process.env["SHELL"] = account.shell;
+  if (!mayUse(process.env["TMPDIR"] ?? "", constants.W_OK)) delete process.env["TMPDIR"]; // root's own, pam_tmpdir(8)
   enterReadable([process.cwd(), account.home, "/"]);
 }
 
@@ -78,12 +80,15 @@ function stillRoot(): Error {
 }
 
 function enterReadable(folders: readonly string[]): void {
-  for (const folder of folders) {
-    try {
-      accessSync(folder, constants.R_OK | constants.X_OK);
-      return process.chdir(folder);
-    } catch {
-      // the next one
-    }
+  const folder = folders.find((each) => mayUse(each, constants.R_OK));
+  if (folder !== undefined) process.chdir(folder);
+}
+
+function mayUse(folder: string, how: number): boolean {
+  try {
+    accessSync(folder, how | constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
