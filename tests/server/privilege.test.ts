@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { findCgroup } from "../../src/process/cgroup_tree.ts";
 import { ROOT_WARNING } from "../../src/server/privileges.ts";
 import { runInShell } from "../harness/cli.ts";
 import { isRunning, until } from "../harness/proc.ts";
@@ -103,6 +104,13 @@ rootTest(
         await until("it is recorded", () => linesOf(log, "process.exit").length === 1);
         assert.equal([statSync(log).uid, statSync(log).mode & 0o777], [0, 0o600]);
         assert.is(linesOf(log, "server.started")[0]?.["uid"], NOBODY);
+        const membership = readFileSync(`/proc/${server.pid}/cgroup`, "utf8");
+        const cgroup = findCgroup(readFileSync("/proc/self/mountinfo", "utf8"), membership) ?? "";
+        if (cgroup.includes("/exec-server-")) {
+          for (const name of ["", "cgroup.procs", "cgroup.freeze"]) {
+            assert.is(statSync(join(cgroup, name)).uid, NOBODY);
+          }
+        }
         assert.match(await output(client, `echo x >> ${log}`), /denied/i);
         assert.is(server.stderr(), "");
       },
