@@ -87,6 +87,20 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
     "--connection-file <file>",
     "Where commands find this server, or none (default: in XDG_RUNTIME_DIR)",
   )
+  .option("--user <user>", "Become this user before listening: NAME, UID, NAME:GID or UID:GID. Needs root")
+  .option("--traceable", "Let programs of the same user look into the server: debuggers, /proc, core dumps")
+  .option(
+    "--audit-log <file>",
+    "Append a line of JSON for each connection, process, change of a file and refusal",
+  )
+  .option(
+    "--audit-argv",
+    "Put arguments into it, not only their SHA-256; what looks like a secret is replaced",
+  )
+  .option(
+    "--audit-failure <what>",
+    "When it cannot be written: refuse starts and changes, or continue without (default: refuse)",
+  )
   .option("--log-level <level>", "debug, info, warn or error (default: warn)")
   .option("--log-format <format>", "text or json (default: text)")
   .example("  read -r URL < <(exec-server serve)   # in bash: leaves it running, with its address in $URL")

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { compile } from "./compile.ts";
+import { auditPage } from "./docs/audit.ts";
 import { cliPage } from "./docs/cli.ts";
 import { compatibilityPage } from "./docs/compatibility.ts";
 import { formatted } from "./docs/markdown.ts";
@@ -17,6 +18,7 @@ const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "docs/protocol.md": protocolPage,
   "docs/cli.md": cliPage,
   "docs/compatibility.md": compatibilityPage,
+  "docs/audit.md": auditPage,
 };
 
 await compile(); // docs/cli.md shows what the executable prints

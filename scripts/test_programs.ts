@@ -13,6 +13,7 @@ const NEEDED = [
   ["htop", "htop"],
   ["openssl", "openssl"],
   ["chromium", "chromium"],
+  ["systemd-analyze", "systemd"],
 ] as const;
 
 /** Installs what is missing, as root or with sudo. @throws with what to do when that cannot be done */

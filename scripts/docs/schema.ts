@@ -76,6 +76,7 @@ function stringText(schema: v.GenericSchema): string {
   if (bytes.success && bytes.output instanceof Uint8Array) return "base64";
   if (v.is(schema, "any text")) return "string";
   if (v.is(schema, "01234567-89ab-4cde-8f01-23456789abcd")) return "UUID";
+  if (v.is(schema, "2026-01-01T00:00:00.000Z")) return "time";
   throw new Error("an unknown kind of string: add it to scripts/docs/schema.ts");
 }
 

@@ -32,7 +32,7 @@ export function announce(
     return writeConnectionFile(how, named ?? join(makeConnectionFolder(), `${process.pid}.json`));
   } catch (error) {
     if (named !== undefined) throw error;
-    log("warn", "no connection file: commands on this machine need --url", { error: messageOf(error) });
+    log("info", "no connection file: commands on this machine need --url", { error: messageOf(error) });
     return () => {};
   }
 }

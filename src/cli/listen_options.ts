@@ -2,7 +2,7 @@
 import { accessRules, type HostName, isOrigin, parseHost } from "../server/access.ts";
 import { isLocal, isWildcard, type ListenAddress, parseListen } from "../server/address.ts";
 import type { ListenOptions } from "../server/listen.ts";
-import type { TlsFiles } from "../server/tls.ts";
+import { loadTls, type TlsFiles } from "../server/tls.ts";
 import { UsageError } from "./exit.ts";
 import { listOption, type Options, switchOption, textOption } from "./options.ts";
 
@@ -35,7 +35,7 @@ export function listenOptions(options: Options): ListenOptions {
     );
   }
   const origins = listOption(options, "allow-origin").map(originOption);
-  return { address, tls, access: accessRules(address, origins, hosts) };
+  return { address, tls: tls && loadTls(tls), access: accessRules(address, origins, hosts) };
 }
 
 function tlsFiles(options: Options, address: ListenAddress): TlsFiles | undefined {

@@ -1,14 +1,18 @@
 /** `exec-server serve`. */
 import { realpathSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
+import { setTraceable } from "../runtime/traceable.ts";
+import { type Account, findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
 import { isLocal, withToken } from "../server/address.ts";
 import { createAuth } from "../server/auth.ts";
 import { listen, type ListenOptions } from "../server/listen.ts";
 import { type Log, LOG_LEVELS, stderrLog } from "../server/log.ts";
-import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
+import { dropPrivileges, isRealRoot, ROOT_WARNING } from "../server/privileges.ts";
+import { createServer, DEFAULT_SERVER_OPTIONS, type ServerOptions } from "../server/server.ts";
 import { announce, connectionFiles } from "./announce.ts";
 import { authOption } from "./serve_auth.ts";
 import { ExitCode, UsageError } from "./exit.ts";
@@ -23,6 +27,7 @@ import {
   textOption,
   wordOption,
 } from "./options.ts";
+import { auditOptions } from "./serve_audit.ts";
 
 function secondsOption(options: Options, name: string, otherwiseMs: number): number {
   return 1000 * countOption(options, name, 1, MAX_TIMER_SECONDS, otherwiseMs / 1000);
@@ -55,12 +60,12 @@ function realFolder(path: string): string {
 
 /** What would let a program in a sandbox connect or pass for us, beside the token. */
 function secretsOf({ address, tls }: ListenOptions): string[] {
-  return [...("path" in address ? [address.path] : []), ...(tls ? [resolve(tls.key)] : [])];
+  return [...("path" in address ? [address.path] : []), ...(tls ? [resolve(tls.files.key)] : [])];
 }
 
 /** @throws UsageError where `--ws-auth none` would let strangers in */
 function requireNoAuth({ address, tls }: ListenOptions, log: Log): void {
-  if (tls?.clientCa !== undefined) return; // a certificate is a proof, too
+  if (tls?.files.clientCa !== undefined) return; // a certificate is a proof, too
   if (!isLocal(address)) {
     throw new UsageError(
       "--ws-auth none is for loopback addresses, Unix sockets and --tls-client-ca: leave it out, and a token is needed",
@@ -68,6 +73,17 @@ function requireNoAuth({ address, tls }: ListenOptions, log: Log): void {
   }
   const who = "path" in address ? "who can open the socket" : "every user of this machine";
   log("warn", `--ws-auth none: ${who} may run commands as this user`);
+}
+
+/** `--user`. @throws UsageError when there is no such user, or it is root */
+function userOption(options: Options): Account | undefined {
+  const user = textOption(options, "user");
+  if (user === undefined) return undefined;
+  try {
+    return findAccount(user);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /**
@@ -83,8 +99,10 @@ export async function serve(options: Options): Promise<number> {
   );
   if (mode.kind === "none") requireNoAuth(where, log);
   const floor = floorOption(options);
+  const auditing = auditOptions(options, token);
+  const account = userOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
-  const server = await createServer({
+  const chosen: ServerOptions = {
     concurrentRequests: countOption(
       options,
       "concurrent-requests",
@@ -104,23 +122,38 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
-    secrets: [...secrets, ...secretsOf(where), ...connectionFiles(options)],
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
-      spillFolder: textOption(options, "spill-dir") ?? retention.spillFolder,
+      spillFolder: retention.spillFolder,
       shared: {
         usedBytes: 0,
         maxBytes: sizeOption(options, "server-retained-output", retention.shared.maxBytes),
       },
     },
-  }, log);
+  };
   // A defect in the handling of one request must not end everybody's processes.
   process.on(
     "uncaughtException",
     (error) => log("error", "unexpected error", { error: error.stack ?? error.message }),
   );
   const custody = await takeCustody(log);
+  const audit = await auditing.open(account?.uid ?? process.getuid?.() ?? null, log);
+  if (account) {
+    await custody.giveTo(account);
+    dropPrivileges(account); // what needs root has to be done by now
+  }
+  await setTraceable(switchOption(options, "traceable"));
+  const spillFolder = textOption(options, "spill-dir") ?? tmpdir(); // as it is for whom we are by now
+  const server = await createServer(
+    {
+      ...chosen,
+      retention: { ...chosen.retention, spillFolder },
+      secrets: [...secrets, ...secretsOf(where), ...connectionFiles(options)],
+    },
+    log,
+    audit,
+  );
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     const ending = where.tls === undefined
       ? ["SIGINT", "SIGTERM", "SIGHUP"] as const
@@ -143,6 +176,8 @@ export async function serve(options: Options): Promise<number> {
   // The one line; only our own random token is part of it.
   process.stdout.write(`${mode.kind === "token" ? withToken(listening.url, mode.token) : listening.url}\n`);
   log("info", "listening", { url: listening.url, auth: mode.kind });
+  audit.record({ event: "server.listening", url: listening.url });
+  if (isRealRoot()) log("warn", ROOT_WARNING);
   const swept = server.enforcement.journal.sweep().catch((error: unknown) => {
     log("warn", "what earlier sandboxes left could not be removed", { error: String(error) });
   });
@@ -151,6 +186,8 @@ export async function serve(options: Options): Promise<number> {
   forget();
   await listening.close();
   await custody.release();
+  audit.record({ event: "server.stopped", signal });
+  await audit.close();
   await swept; // else its lock would stay, and hold up the next server for a while
   return 0;
 }

@@ -12,11 +12,12 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { homedir, hostname } from "node:os";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
 import { isLiving, readStat } from "../runtime/proc_stat.ts";
+import { stateFolder } from "../runtime/user_folders.ts";
 
 /** What such a file says, as JSON. */
 const ConnectionFile = v.object({
@@ -52,8 +53,7 @@ export function connectionFolder(): string {
   const usual = `/run/user/${uid}`;
   const found = lstatSync(usual, { throwIfNoEntry: false });
   if (found?.isDirectory() && found.uid === uid) return join(usual, "exec-server");
-  const state = process.env["XDG_STATE_HOME"] ?? "";
-  return join(state.startsWith("/") ? state : join(homedir(), ".local", "state"), "exec-server", "run");
+  return join(stateFolder(), "run");
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Facts about this machine. */
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { basename } from "node:path";
 import process from "node:process";
 import { fileNamesAreBytes } from "../runtime/abilities.ts";
 import { loginShell } from "../runtime/login_shell.ts";
+import { homeFolder } from "../runtime/user_folders.ts";
 import { VERSION } from "../version.ts";
 import type { EnvironmentInfo, Info } from "./trait.ts";
 
@@ -45,7 +46,7 @@ function gather(): EnvironmentInfo {
     shell: { name: basename(path), path },
     version: VERSION,
     cwd: process.cwd(),
-    homeDirectory: homedir(),
+    homeDirectory: homeFolder(),
     tempDirectory: tmpdir(),
     os: process.platform === "darwin" ? "macos" : process.platform === "win32" ? "windows" : process.platform,
     capabilities: CAPABILITIES,

@@ -16,6 +16,7 @@ import { type LimitedLeaf, limitedLeaf, type Limits } from "./cgroup_limits.ts";
 import {
   findCgroup,
   foldersIn,
+  giveFolder,
   isPopulated,
   processesIn,
   readText,
@@ -39,6 +40,8 @@ export interface OwnCgroup {
   processes(): number[];
   /** A leaf with limits, beside ours; undefined where the controllers cannot be had. */
   limited(limits: Limits): LimitedLeaf | undefined;
+  /** Lets another user do all of this: for when we become that user. What it is called by then is done. */
+  giveTo(owner: { readonly uid: number; readonly gid: number }): Promise<void>;
   /** Puts the guard where nothing here kills it. */
   adoptGuard(pid: number): Promise<void>;
   /** Runs `action` while all but us and the guard stand still. Undefined, without running it, where they cannot. */
@@ -127,6 +130,10 @@ function ownCgroup(origin: string, path: string, main: string): OwnCgroup {
       return listed.flatMap(processesIn);
     },
     limited: (limits) => limitedLeaf({ origin, path, leaf: join(path, `limited-${++leaves}`) }, limits),
+    async giveTo(owner) {
+      if (!await entered) return;
+      for (const folder of [path, ...foldersIn(path)]) giveFolder(folder, owner);
+    },
     async adoptGuard(pid) {
       tryMakeFolder(guard);
       await tryMove(guard, pid);

@@ -1,5 +1,5 @@
 /** Files and folders of a cgroup2 hierarchy (cgroup-v2.rst). */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -63,6 +63,12 @@ export function tryMakeFolder(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Delegates a cgroup to another user: what the kernel lets its owner do is this user's (cgroup-v2.rst). */
+export function giveFolder(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  const own = readdirSync(path).filter((name) => name.startsWith("cgroup.")).map((name) => join(path, name));
+  for (const one of [path, ...own]) chownSync(one, uid, gid);
 }
 
 /** The folders directly below. */

@@ -1,4 +1,5 @@
 /** What a child's environment is made of (protocol reference, section 10, "Environment"). */
+import { NEVER_INHERITED } from "./own_secrets.ts";
 import type { EnvPolicy } from "./trait.ts";
 
 const CORE = [
@@ -17,18 +18,6 @@ const CORE = [
 const LOOKS_SECRET = ["*KEY*", "*SECRET*", "*TOKEN*"];
 
 /**
- * Variables that never reach a child: secrets of a server, and switches that would turn our own executable into
- * something else if a child starts it (Bun reads the last two in every program it compiled).
- */
-const NEVER = [
-  "CODEX_EXEC_SERVER_EXIT_ON_STDIN_CLOSE",
-  "CODEX_EXEC_SERVER_NOISE_AUTH_TOKEN",
-  "EXEC_SERVER_TOKEN",
-  "BUN_BE_BUN",
-  "BUN_OPTIONS",
-];
-
-/**
  * The exact environment of a child.
  * @param policy absent: nothing is inherited
  * @param own the server's own environment
@@ -44,7 +33,7 @@ export function childEnvironment(
     const drop = globs([...(policy.ignoreDefaultExcludes ? [] : LOOKS_SECRET), ...policy.exclude]);
     const keep = policy.includeOnly.length === 0 ? () => true : globs(policy.includeOnly);
     for (const [name, value] of Object.entries(own)) {
-      if (value === undefined || NEVER.includes(name)) continue;
+      if (value === undefined || NEVER_INHERITED.has(name)) continue;
       if (policy.inherit === "none" || (policy.inherit === "core" && !CORE.includes(name))) continue;
       if (!drop(name) && keep(name)) result[name] = value;
     }

@@ -45,7 +45,11 @@ export type ErrorName =
   | "UNAUTHORIZED"
   | "REFUSED"
   | "TLS_FAILED"
-  | "PROTOCOL_VIOLATION";
+  | "PROTOCOL_VIOLATION"
+  | "AUDIT_FAILED";
+
+/** How the error texts of a server begin whose audit log cannot be written; it is known by them on the wire. */
+export const AUDIT_FAILED_TEXT = "the audit log cannot be written";
 
 /** Every failure that this package reports. */
 export class ExecServerError extends Error {
@@ -173,6 +177,6 @@ function nameOfRpcCode(rpcCode: number, message: string): ErrorName {
     case RpcCode.unsupported:
       return "UNSUPPORTED";
     default:
-      return "INTERNAL";
+      return message.startsWith(AUDIT_FAILED_TEXT) ? "AUDIT_FAILED" : "INTERNAL";
   }
 }

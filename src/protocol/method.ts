@@ -96,6 +96,12 @@ export function decodeParams<P extends v.GenericSchema>(
   throw invalidParams(parsed.issues[0].message);
 }
 
+/** The params of a request by their names, also when they came by position; nothing is checked. */
+export function membersOf(declaration: Method, raw: unknown): Record<string, unknown> {
+  if (Array.isArray(raw) && "entries" in declaration.params) return named(declaration.params.entries, raw);
+  return isObject(raw) ? raw : {};
+}
+
 /** Positional params, as the reference server takes them, by the order of the declaration. */
 function named(entries: unknown, values: unknown[]): Record<string, unknown> {
   const keys = isObject(entries) ? Object.keys(entries) : [];

@@ -1,9 +1,9 @@
 /** What one server enforces: its floor, and the means for it. Nothing is looked at before the first sandbox. */
 import { existsSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { SandboxContext } from "../protocol/sandbox.ts";
+import { stateFolder as ownStateFolder } from "../runtime/user_folders.ts";
 import { findBwrap } from "./find_bwrap.ts";
 import { type Floor, floorPlan, narrow } from "./floor.ts";
 import { type Plan, type PlanContext, planOf } from "./plan.ts";
@@ -50,7 +50,7 @@ export interface EnforcementOptions {
 export function createEnforcement(
   { floor, stateFolder, secrets }: EnforcementOptions = {},
 ): Enforcement {
-  const state = stateFolder ?? defaultStateFolder();
+  const state = stateFolder ?? ownStateFolder();
   const filters = new Map<string, Uint8Array>();
   const filter = (plan: Pick<Plan, "network" | "nestedNamespaces" | "unixSockets">) => {
     const { network, nestedNamespaces, unixSockets } = plan;
@@ -115,11 +115,6 @@ function lazyJournal(folder: string): StubJournal {
     },
     sweep: () => swept = sweep(),
   };
-}
-
-function defaultStateFolder(): string {
-  const named = process.env["XDG_STATE_HOME"] ?? "";
-  return join(named.startsWith("/") ? named : join(homedir(), ".local", "state"), "exec-server");
 }
 
 function architecture(): FilterArch {

@@ -30,6 +30,7 @@ import { errorText, notificationText, parseMessage, type RequestId, resultText }
 import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
 import type { Call, Lane } from "../rpc/route.ts";
 import type { Attachment, Session } from "../session/session.ts";
+import { auditConnection } from "./audit_connection.ts";
 import type { Server } from "./server.ts";
 
 /** The requests that may come as binary messages. */
@@ -60,6 +61,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   let draining = false;
   const running = new Map<Work, () => void>(); // how to reject what is being handled
   const gone = new AbortController();
+  const audit = auditConnection(server.audit, peer);
 
   const channel = socketChannel(socket, {
     frame(message) {
@@ -77,6 +79,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     },
     closed(code, reason) {
       server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
+      audit.closed(code);
       queue = early = [];
       queueHead = 0;
       gone.abort(new ExecServerError("DISCONNECTED", "the connection is gone"));
@@ -115,6 +118,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   const evict = () => {
     state = "evicted";
     server.log("info", "session taken over", { peer, session: session?.id ?? "" });
+    if (session) audit.session("session.taken-over", session);
     const waitingWork = queue.slice(queueHead);
     queue = [];
     queueHead = 0;
@@ -191,7 +195,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         const text = `exec-server stub does not implement \`${clip(method)}\` yet`;
         throw new ExecServerError("METHOD_NOT_FOUND", text, { rpcCode: RpcCode.methodNotFound });
       }
-      const run = frame && route.prepareFrame ? route.prepareFrame(frame) : route.prepare(params);
+      const run = audit.prepare(route, params, session, frame);
       const { area } = route.method;
       if (!session) throw invalidRequest(`client must call initialize before using ${area} methods`);
       if (state !== "ready") {
@@ -199,6 +203,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       }
       accept({ id, area, lane: route.lane, run });
     } catch (error) {
+      audit.refused(method, error, session);
       refuse(id, error, "exec");
     }
   };
@@ -216,6 +221,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         peer,
         session: got.id,
       });
+      audit.session(params.resumeSessionId ? "session.resumed" : "session.opened", got);
       channel.send(resultText(id, {
         sessionId: got.id,
         environmentInfo: server.info,
@@ -237,6 +243,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     channel.pause(); // what is in memory already is kept in `early`
     resumed.then(opened, (error: unknown) => {
       state = "new";
+      audit.refused(Initialize.name, error, undefined);
       refuse(id, error, "exec");
     }).then(() => {
       const texts = early;

@@ -14,6 +14,8 @@ import type { Log } from "./log.ts";
 
 /** Holds everything that the server starts. */
 export interface Custody {
+  /** Goes on as another user, who we are about to become. */
+  giveTo(owner: { readonly uid: number; readonly gid: number }): Promise<void>;
   /** Ends what is left, and the means themselves. The last thing before the program ends. */
   release(): Promise<void>;
   /** Kills what can be killed without waiting; the guard does the rest. For an exit that cannot wait. */
@@ -40,6 +42,7 @@ export async function takeCustody(log: Log): Promise<Custody> {
     for (const signal of FORWARDED) process.on(signal, () => void signalEverything(signal));
   }
   return {
+    giveTo: (owner) => cgroup?.giveTo(owner) ?? Promise.resolve(),
     async release() {
       const survivors = await endEverything();
       if (survivors.length > 0) log("warn", "could not be killed", { pids: survivors.join(" ") });

@@ -1,5 +1,5 @@
 /** Listening, upgrades and the end of it all (protocol reference, sections 1 to 3). */
-import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { createServer as createHttpServer, type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Buffer } from "node:buffer";
 import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
@@ -10,8 +10,9 @@ import { type ListenAddress, urlOf } from "./address.ts";
 import { type Auth, SUBPROTOCOL } from "./auth.ts";
 import { serveConnection } from "./connection.ts";
 import { answer, rawResponse, refuse } from "./http_rules.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Server } from "./server.ts";
-import { type TlsFiles, type TlsFront, tlsFront } from "./tls.ts";
+import { type LoadedTls, type TlsFront, tlsFront } from "./tls.ts";
 import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
 
 /** How long open connections may take to close at a shutdown, in ms. */
@@ -22,7 +23,7 @@ export interface ListenOptions {
   readonly address: ListenAddress;
   readonly access: AccessRules;
   /** For `wss://`. */
-  readonly tls: TlsFiles | undefined;
+  readonly tls: LoadedTls | undefined;
 }
 
 /** A server that listens. */
@@ -54,15 +55,19 @@ export async function listen(
     handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL,
   });
   sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
+  const audited = (request: IncomingMessage, { status, reason }: Pick<Refusal, "status" | "reason">) =>
+    server.audit.refused({ event: "connection.refused", peer: peerOf(request), status, reason });
   // Without the option a request without Host gets the library's refusal, not ours.
-  const http = createHttpServer(
-    { requireHostHeader: false },
-    (request, response) => answer(request, response, access),
-  );
+  const http = createHttpServer({ requireHostHeader: false }, (request, response) => {
+    answer(request, response, access);
+    const { statusCode } = response;
+    if (statusCode >= 400) audited(request, { status: statusCode, reason: STATUS_CODES[statusCode] ?? "" });
+  });
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const peer = peerOf(request);
     const refusal = refuse(request, access) ?? await auth.check(request);
     if (refusal) {
+      audited(request, refusal);
       server.log("info", "connection refused", { peer, status: refusal.status, reason: refusal.body ?? "" });
       return void socket.end(rawResponse(refusal));
     }

@@ -18,6 +18,7 @@ import {
   type SessionRegistry,
 } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
+import { type Audit, NO_AUDIT, sessionDigest } from "./audit.ts";
 import type { Log } from "./log.ts";
 
 /** Numbers an operator may change. */
@@ -54,6 +55,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
 export interface Server {
   readonly options: ServerOptions;
   readonly log: Log;
+  readonly audit: Audit;
   readonly registry: SessionRegistry;
   /** What sandboxes are made with. */
   readonly enforcement: Enforcement;
@@ -96,17 +98,25 @@ const NO_HOOKS: ProcessHooks = {
 };
 
 /** Makes the shared state. */
-export async function createServer(options: ServerOptions, log: Log): Promise<Server> {
+export async function createServer(
+  options: ServerOptions,
+  log: Log,
+  audit: Audit = NO_AUDIT,
+): Promise<Server> {
   const info = localInfo();
   const enforcement = createEnforcement({ floor: options.floor, secrets: options.secrets });
   const sandboxedFiles = createSandboxedFiles(enforcement);
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
-  const registry = createSessionRegistry(options);
+  const registry = createSessionRegistry(
+    options,
+    ({ id }) => audit.record({ event: "session.expired", session: sessionDigest(id) }),
+  );
   return {
     options,
     log,
+    audit,
     registry,
     enforcement,
     sandboxedFiles,

@@ -20,7 +20,7 @@ export interface TlsFiles {
 /** A TLS server whose connections go to an HTTP server. */
 export interface TlsFront {
   readonly server: TlsServer;
-  /** Reads the files again, for connections that come later. @throws ExecServerError as {@link tlsFront} does */
+  /** Reads the files again, for connections that come later. @throws ExecServerError as {@link loadTls} does */
   reload(): void;
   /** Cuts all connections. */
   cut(): void;
@@ -31,17 +31,30 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Time from the handshake to the whole head of the request, in ms; Node's `headersTimeout` counts on its own listener only. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
+/** Files that have been read, by whoever may read them: `--user` comes later. */
+export interface LoadedTls {
+  readonly files: TlsFiles;
+  readonly credentials: SecureContextOptions;
+}
+
+/**
+ * Reads the files.
+ * @throws ExecServerError a POSIX name when a file cannot be read, `INVALID_REQUEST` when it does not hold what it should
+ */
+export function loadTls(files: TlsFiles): LoadedTls {
+  return { files, credentials: readCredentials(files) };
+}
+
 /**
  * Puts TLS in front of `http`. It is not an `https` server: Bun's has no `setSecureContext`.
  * @param http not listening itself
- * @throws ExecServerError a POSIX name when a file cannot be read, `INVALID_REQUEST` when it does not hold what it should
  */
-export function tlsFront(http: HttpServer, files: TlsFiles): TlsFront {
+export function tlsFront(http: HttpServer, { files, credentials }: LoadedTls): TlsFront {
   const demanded = files.clientCa !== undefined;
   const open = new Set<Duplex>();
   const idle = new WeakMap<Duplex, NodeJS.Timeout>();
   const server = createServer({
-    ...readCredentials(files),
+    ...credentials,
     requestCert: demanded,
     rejectUnauthorized: demanded,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,

@@ -59,8 +59,14 @@ export interface SessionRegistry {
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
-/** A registry without sessions. */
-export function createSessionRegistry(options: RegistryOptions): SessionRegistry {
+/**
+ * A registry without sessions.
+ * @param expired called when a session's time to live is over
+ */
+export function createSessionRegistry(
+  options: RegistryOptions,
+  expired: (session: Session) => void = () => {},
+): SessionRegistry {
   const sessions = new Map<string, Session>();
   const deadlines = new Map<Session, { readonly at: number; readonly timer: NodeJS.Timeout }>();
   const ending = new Map<string, Promise<void>>();
@@ -74,6 +80,11 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
     const ended = session.processes.dispose({ graceMs }).finally(() => ending.delete(session.id));
     ending.set(session.id, ended);
     return ended;
+  };
+
+  const expire = (session: Session): Promise<void> => {
+    expired(session);
+    return end(session);
   };
 
   const unknown = (id: string) =>
@@ -120,7 +131,7 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       const deadline = deadlines.get(session);
       // The deadline decides, not whether its timer has fired yet.
       if (deadline && performance.now() >= deadline.at) {
-        return end(session).then(() => Promise.reject(unknown(id)));
+        return expire(session).then(() => Promise.reject(unknown(id)));
       }
       requireFree(session, wanted);
       clearTimeout(deadline?.timer);
@@ -140,7 +151,7 @@ export function createSessionRegistry(options: RegistryOptions): SessionRegistry
       if (session.attachment !== attachment) return;
       session.detach(attachment);
       if (!sessions.has(session.id)) return;
-      const timer = setTimeout(() => void end(session), session.ttlMs);
+      const timer = setTimeout(() => void expire(session), session.ttlMs);
       deadlines.set(session, { at: performance.now() + session.ttlMs, timer });
     },
     async close({ graceMs = 0 } = {}) {

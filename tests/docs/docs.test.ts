@@ -24,7 +24,7 @@ const PAGES = [
   "docs/protocol.md",
   "docs/cli.md",
 ]
-  .concat("docs/compatibility.md", "docs/listening.md");
+  .concat("docs/compatibility.md", "docs/listening.md", "docs/audit.md", "docs/deploy/README.md");
 
 const read = (name: string) => readFileSync(join(ROOT, name), "utf8");
 const readme = read("README.md");

@@ -9,6 +9,8 @@ import { type ConnectOptions, connectWire, type WireClient } from "./wire_client
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 5_000;
+/** What a server says to root. The tests run as whoever runs them. */
+const ROOT_WARNING = /^.* warn running as root: .*\n/m;
 
 /** True when the program under test is the original `codex exec-server` instead of ours. */
 export const isCodex: boolean = process.env["EXEC_SERVER_KIND"] === "codex";
@@ -49,6 +51,7 @@ export interface TestServer {
   pid: number;
   process: ChildProcessByStdio<null, Readable, Readable>;
   stdout(): string;
+  /** What it has said so far, but for its warning to root. */
   stderr(): string;
   /** Opens a connection of its own; see {@link connectWire}. */
   connect(options?: ConnectOptions): Promise<WireClient>;
@@ -134,7 +137,7 @@ function launch(options: ServerOptions, defaultListen: string[]) {
     pid,
     exited,
     stdout: () => out,
-    stderr: () => err,
+    stderr: () => err.replace(ROOT_WARNING, ""),
     ended: () => limit("the end", closed.then((exit): Ended => ({ ...exit, stdout: out, stderr: err }))),
     firstLine: () => {
       const line = new Promise<string>((ok) => {

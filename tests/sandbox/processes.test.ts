@@ -27,7 +27,7 @@ let client: WireClient;
 connected((c, s) => {
   client = c;
   server = s;
-}, { env });
+}, { env, args: ["--traceable"] });
 
 /** Runs to the end. */
 async function run(id: string, argv: string[], options: JsonObject, on: WireClient = client) {

@@ -79,7 +79,7 @@ const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 /** What is sent, and what is answered: a body for 401, nothing for 101. */
 type Case = [name: string, headers: Record<string, string>, body?: string];
-const capabilityCases: Case[] = [
+const capabilityCases = (): Case[] => [
   ["right", bearer(TOKEN)],
   ["scheme in other letters", { authorization: `bEARER ${TOKEN}` }],
   ["spaces round it", { authorization: `Bearer   ${TOKEN}  ` }],
@@ -92,7 +92,7 @@ const capabilityCases: Case[] = [
   ["one letter less", bearer(TOKEN.slice(0, -1)), "invalid websocket bearer token"],
   ["its digest", bearer(digest), "invalid websocket bearer token"],
 ];
-const jwtCases: Case[] = [
+const jwtCases = (): Case[] => [
   ["good", bearer(jwt({ exp: now() + 60 }))],
   ["expired within the skew", bearer(jwt({ exp: now() - 20 }))],
   ["expired", bearer(jwt({ exp: now() - 40 })), "expired websocket jwt"],
@@ -111,21 +111,24 @@ const jwtCases: Case[] = [
   ["none", {}, "missing websocket bearer token"],
   ["scheme alone", { authorization: "Bearer" }, "invalid authorization header"],
 ];
-const good = { exp: now() + 600, iss: "me", aud: "you" };
-const strictCases: Case[] = [
-  ["good", bearer(jwt(good))],
-  ["one of several audiences", bearer(jwt({ ...good, aud: ["them", "you"] }))],
-  ["expired within the skew", bearer(jwt({ ...good, exp: now() - 3 }))],
-  ["expired", bearer(jwt({ ...good, exp: now() - 20 })), "expired websocket jwt"],
-  ["other issuer", bearer(jwt({ ...good, iss: "x" })), "websocket jwt issuer mismatch"],
-  ["no issuer", bearer(jwt({ ...good, iss: undefined })), "websocket jwt issuer mismatch"],
-  ["other audience", bearer(jwt({ ...good, aud: "x" })), "websocket jwt audience mismatch"],
-  ["other audiences", bearer(jwt({ ...good, aud: ["x", "y"] })), "websocket jwt audience mismatch"],
-  ["no audience", bearer(jwt({ ...good, aud: undefined })), "websocket jwt audience mismatch"],
-];
+const strictCases = (): Case[] => {
+  const good = { exp: now() + 600, iss: "me", aud: "you" };
+  return [
+    ["good", bearer(jwt(good))],
+    ["one of several audiences", bearer(jwt({ ...good, aud: ["them", "you"] }))],
+    ["expired within the skew", bearer(jwt({ ...good, exp: now() - 3 }))],
+    ["expired", bearer(jwt({ ...good, exp: now() - 20 })), "expired websocket jwt"],
+    ["other issuer", bearer(jwt({ ...good, iss: "x" })), "websocket jwt issuer mismatch"],
+    ["no issuer", bearer(jwt({ ...good, iss: undefined })), "websocket jwt issuer mismatch"],
+    ["other audience", bearer(jwt({ ...good, aud: "x" })), "websocket jwt audience mismatch"],
+    ["other audiences", bearer(jwt({ ...good, aud: ["x", "y"] })), "websocket jwt audience mismatch"],
+    ["no audience", bearer(jwt({ ...good, aud: undefined })), "websocket jwt audience mismatch"],
+  ];
+};
 
 const signed = ["--ws-auth", "signed-bearer-token", "--ws-shared-secret-file", secretFile];
-const servers: [string, string[], Case[]][] = [
+/** The cases are made when the server runs: their times count from then. */
+const servers: [string, string[], () => Case[]][] = [
   [
     "capability-token, file",
     ["--ws-auth", "capability-token", "--ws-token-file", tokenFile],
@@ -147,7 +150,7 @@ for (const [name, args, cases] of servers) {
   test(name, () =>
     withServer(args, async (server) => {
       assert.not.match(server.url, /token/);
-      for (const [what, headers, body] of cases) {
+      for (const [what, headers, body] of cases()) {
         const answer = await upgrade(server, headers);
         assert.equal([answer.status, answer.body], body === undefined ? [101, ""] : [401, body], what);
         if (body !== undefined) assert.is(answer.headers["content-type"], "text/plain; charset=utf-8");
