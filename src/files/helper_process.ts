@@ -7,6 +7,7 @@ import { clip } from "../protocol/quote.ts";
 import { send } from "../runtime/signal.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import type { ByteSource, Child } from "../runtime/child.ts";
+import { lazyTimer } from "../runtime/lazy_timer.ts";
 import { sealedDescriptor } from "../runtime/memfd.ts";
 import { spawnChild } from "../runtime/spawn.ts";
 import { bubblewrapCommand, DESCRIPTORS } from "../sandbox/bubblewrap.ts";
@@ -129,13 +130,20 @@ async function each(source: ByteSource, take: (bytes: Uint8Array) => void): Prom
   }
 }
 
+/** A request that has no answer yet. */
+interface Waiting {
+  readonly result: Deferred<unknown>;
+  readonly since: number;
+  readonly limitMs: number;
+}
+
 interface Talking extends HelperProcess {
   readonly ready: Promise<void>;
   say(text: string): void;
 }
 
 function talk(child: Child, release: () => Promise<void>): Talking {
-  const waiting = new Map<number, Deferred<unknown>>();
+  const waiting = new Map<number, Waiting>();
   const ready = deferred<void>();
   ready.promise.catch(() => {}); // also said by the end of the process
   let errors = "";
@@ -146,12 +154,23 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   const fail = (why: string) => {
     failure ??= internalError(`the file helper ${why}${errors === "" ? "" : `: ${clip(errors.trim())}`}`);
     ready.reject(failure);
-    for (const one of waiting.values()) one.reject(failure);
+    for (const { result } of waiting.values()) result.reject(failure);
     waiting.clear();
+    limit.clear();
   };
   const kill = (why: string) => {
     fail(why);
     send(-child.pid, "SIGKILL"); // bwrap leads the group; with it goes everything inside
+  };
+  /** One timer for all: those who ask with the same limit are over in the order in which they asked. */
+  const limit = lazyTimer(() => {
+    const [oldest] = waiting.values();
+    kill(`did not answer in ${(oldest?.limitMs ?? 0) / 1000} s`);
+  });
+  const watch = () => {
+    const [oldest] = waiting.values();
+    if (oldest) limit.set(oldest.since + oldest.limitMs);
+    else limit.clear();
   };
   const settle = (line: string) => {
     if (!isReady) {
@@ -162,8 +181,9 @@ function talk(child: Child, release: () => Promise<void>): Talking {
     const answer = readAnswer(line);
     const one = waiting.get(answer.id);
     waiting.delete(answer.id);
-    if ("error" in answer) one?.reject(fromWire(answer.error.code, answer.error.message));
-    else one?.resolve(answer.result);
+    watch();
+    if ("error" in answer) one?.result.reject(fromWire(answer.error.code, answer.error.message));
+    else one?.result.resolve(answer.result);
   };
   const lines = linesOf(MAX_LINE_BYTES, settle);
   const output = each(child.stdout, (bytes) => {
@@ -177,10 +197,13 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   const complaints = each(child.stderr, (bytes) => {
     if (errors.length < MAX_ERROR_CHARACTERS) errors += Buffer.from(bytes).toString();
   });
-  // One after the other; what cannot be written is found out by the end of the process.
-  let written: Promise<void> = Promise.resolve();
+  // One after the other, the first at once; what cannot be written is found out by the end of the process.
+  let writing = 0;
+  let written: Promise<unknown> = Promise.resolve();
   const say = (text: string) => {
-    written = written.then(() => child.stdin?.write(Buffer.from(text))).catch(() => {});
+    const write = () => child.stdin?.write(Buffer.from(text));
+    written = (writing++ === 0 ? Promise.resolve(write()) : written.then(write)).catch(() => {})
+      .finally(() => writing--);
   };
   const ended = child.exited.then(async () => {
     await Promise.all([output, complaints]);
@@ -197,18 +220,14 @@ function talk(child: Child, release: () => Promise<void>): Talking {
     get over() {
       return failure !== undefined;
     },
-    async request(method, params, limitMs) {
-      if (failure) throw failure;
+    request(method, params, limitMs) {
+      if (failure) return Promise.reject(failure);
       const id = ++lastId;
-      const result = deferred<unknown>();
-      waiting.set(id, result);
-      const timer = setTimeout(() => kill(`did not answer in ${limitMs / 1000} s`), limitMs);
       say(`${JSON.stringify({ id, method, params })}\n`);
-      try {
-        return await result.promise;
-      } finally {
-        clearTimeout(timer);
-      }
+      const result = deferred<unknown>();
+      waiting.set(id, { result, since: performance.now(), limitMs });
+      if (waiting.size === 1) watch();
+      return result.promise;
     },
   };
 }
