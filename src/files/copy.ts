@@ -9,6 +9,7 @@ import { makeDirectories } from "./make_directory.ts";
 import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
 import { openRegular } from "./open_regular.ts";
 import { replaceFile } from "./replace_file.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 
 const PERMISSIONS = 0o7777;
 
@@ -17,7 +18,12 @@ export interface CopyOptions {
   /** Directories are copied with what is in them. */
   readonly recursive: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** As of `replaceFile`. */
+  readonly watch?: WatchTemporary | undefined;
 }
+
+/** What holds for each file of a copy. */
+type EachFile = Pick<CopyOptions, "signal" | "watch">;
 
 /**
  * Copies a file with its mode, a link as a link, or a tree into place. An existing file is replaced as `replaceFile`
@@ -34,13 +40,13 @@ export async function copyPath(from: NativePath, to: NativePath, options: CopyOp
     if (await isSameOrBelow(to, source)) {
       throw invalidRequest("fs/copy cannot copy a directory to itself or one of its descendants");
     }
-    await copyTree(from, to, options.signal);
+    await copyTree(from, to, options);
   } else if (source.isSymbolicLink()) await copyLink(from, to);
-  else if (source.isFile()) await copyFile(from, to, options.signal);
+  else if (source.isFile()) await copyFile(from, to, options);
   else throw invalidRequest("fs/copy only supports regular files, directories, and symlinks");
 }
 
-async function copyFile(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
+async function copyFile(from: NativePath, to: NativePath, options: EachFile): Promise<void> {
   const source = await openRegular(from, { access: "read", follow: false });
   try {
     const { dev, ino, mode } = await source.stat({ bigint: true });
@@ -49,7 +55,11 @@ async function copyFile(from: NativePath, to: NativePath, signal: AbortSignal | 
     if (present?.dev === dev && present.ino === ino) {
       throw invalidRequest("fs/copy cannot copy a file to itself");
     }
-    await replaceFile(to, fileContent(source), { follow: true, mode: Number(mode) & PERMISSIONS, signal });
+    await replaceFile(to, fileContent(source), {
+      ...options,
+      follow: true,
+      mode: Number(mode) & PERMISSIONS,
+    });
   } finally {
     await source.close();
   }
@@ -60,16 +70,16 @@ async function copyLink(from: NativePath, to: NativePath): Promise<void> {
   await symlink(fromRaw(toRaw(target)), to);
 }
 
-async function copyTree(from: NativePath, to: NativePath, signal: AbortSignal | undefined): Promise<void> {
+async function copyTree(from: NativePath, to: NativePath, options: EachFile): Promise<void> {
   const mode = (await stat(from)).mode & PERMISSIONS;
   // The owner may enter until everything is in place; nobody may who may not enter the source.
   const made = await makeDirectories(to, mode | 0o700);
   for (const { rawName, kind } of await entriesOf(from)) {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const source = childPath(from, rawName);
     const destination = childPath(to, rawName);
-    if (kind === "directory") await copyTree(source, destination, signal);
-    else if (kind === "file") await copyFile(source, destination, signal);
+    if (kind === "directory") await copyTree(source, destination, options);
+    else if (kind === "file") await copyFile(source, destination, options);
     else if (kind === "link") await copyLink(source, destination);
   }
   if (made && ((await stat(to)).mode & PERMISSIONS) !== mode) await chmod(to, mode);

@@ -2,13 +2,23 @@
  * What runs inside a sandbox to carry out file requests. It knows nothing of sessions or connections, and loads only
  * what works with files: its start is on the way of a client's first request.
  */
-import { type HelperPolicy, readOpening, readRequest, readSingle, READY_TEXT } from "./helper_messages.ts";
+import {
+  DISCARD,
+  type HelperPolicy,
+  readDiscard,
+  readOpening,
+  readRequest,
+  readSingle,
+  READY_TEXT,
+} from "./helper_messages.ts";
+import { announcing, discardTemporaries } from "./helper_temporary.ts";
 import { fileRoutes } from "./handler.ts";
 import { linesOf } from "./helper_lines.ts";
 import { readSmallFile } from "./helper_read.ts";
 import { policedFiles } from "./helper_policy.ts";
 import type { HelperStreams } from "./helper_streams.ts";
 import { localFiles } from "./local.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 import { ExecServerError, RpcCode, rpcCodeOf, toExecServerError } from "../protocol/error.ts";
 import { FsReadFile } from "../protocol/files.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
@@ -24,22 +34,25 @@ const NEWLINE = new Uint8Array([10]);
 export async function serveRequests(streams: HelperStreams): Promise<void> {
   let opened: { readonly policy: HelperPolicy; readonly routes: ReadonlyMap<string, Route> } | undefined;
   const running = new Set<Promise<void>>();
+  const say = (message: object) => streams.write(`${JSON.stringify(message)}\n`);
   const take = (line: string) => {
     if (!opened) {
       const policy = readOpening(line);
-      opened = { policy, routes: routesOf(policy) };
+      opened = { policy, routes: routesOf(policy, announcing(say)) };
       streams.write(READY_TEXT);
       return;
     }
     const { id, method, params } = readRequest(line);
+    if (method === DISCARD) {
+      discardTemporaries(readDiscard(params));
+      return say({ id, result: {} });
+    }
     const content = method === FsReadFile.name ? readSmallFile(opened.policy, params) : undefined;
     if (content) {
       streams.write(`{"id":${id},"result":{"dataBase64":"${content.toString("base64")}"}}\n`);
       return;
     }
-    const work = answer(opened.routes, method, params).then((found) =>
-      streams.write(`${JSON.stringify({ id, ...found })}\n`)
-    );
+    const work = answer(opened.routes, method, params).then((found) => say({ id, ...found }));
     running.add(work);
     work.finally(() => running.delete(work)).catch(() => {});
   };
@@ -66,8 +79,8 @@ export async function serveOnce(streams: HelperStreams): Promise<void> {
   streams.write(`${JSON.stringify(await answer(routesOf(policy), method, params))}\n`);
 }
 
-function routesOf(policy: HelperPolicy): ReadonlyMap<string, Route> {
-  const routes = fileRoutes(policedFiles(localFiles(), policy), undefined);
+function routesOf(policy: HelperPolicy, watch?: WatchTemporary): ReadonlyMap<string, Route> {
+  const routes = fileRoutes(policedFiles(localFiles(watch), policy), undefined);
   return new Map(routes.map((route) => [route.method.name, route]));
 }
 

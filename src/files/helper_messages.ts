@@ -25,6 +25,7 @@ const policy = v.object({
 
 const opening = v.object({ policy });
 const single = v.object({ policy, method: v.string(), params: v.unknown() });
+const discard = v.object({ paths: v.array(v.string()) });
 const ready = v.object({ ready: v.literal(true) });
 
 /** What may be done where. */
@@ -42,6 +43,12 @@ export type HelperAnswer =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: { readonly code: number; readonly message: string } };
 
+/** A temporary file that is about to be made, or is settled: gone, or not temporary any more. Its URI. */
+export type HelperNotice = { readonly temporary: string } | { readonly settled: string };
+
+/** A request of the server's own: removes temporary files that a helper before left. Params: {@link readDiscard}. */
+export const DISCARD = "fs-helper/discard";
+
 /** First line to the helper. */
 export function openingText({ base, rules, globs }: Plan): string {
   return `${JSON.stringify({ policy: { base, rules, globs } })}\n`;
@@ -54,6 +61,8 @@ export const READY_TEXT = `${JSON.stringify({ ready: true })}\n`;
 export const readOpening = (line: string): HelperPolicy => read(opening, line).policy;
 /** @throws ExecServerError `INVALID_PARAMS` */
 export const readSingle = (line: string): HelperSingle => read(single, line);
+/** @throws ExecServerError `INVALID_PARAMS` */
+export const readDiscard = (params: unknown): readonly string[] => checked(discard, params).paths;
 /** @throws ExecServerError `INVALID_PARAMS` */
 export const readReady = (line: string): void => void read(ready, line);
 /** @throws ExecServerError `INVALID_PARAMS` */
@@ -69,8 +78,10 @@ export function readRequest(line: string): HelperRequest {
 }
 
 /** @throws ExecServerError `INVALID_PARAMS` */
-export function readAnswer(line: string): HelperAnswer {
+export function readAnswer(line: string): HelperAnswer | HelperNotice {
   const value = parsed(line);
+  if (isObject(value) && typeof value["temporary"] === "string") return { temporary: value["temporary"] };
+  if (isObject(value) && typeof value["settled"] === "string") return { settled: value["settled"] };
   if (isObject(value) && typeof value["id"] === "number") {
     const { id, error } = value;
     if ("result" in value) return { id, result: value["result"] };
@@ -83,7 +94,11 @@ export function readAnswer(line: string): HelperAnswer {
 }
 
 function read<T extends v.GenericSchema>(schema: T, line: string): v.InferOutput<T> {
-  const found = v.safeParse(schema, parsed(line), { abortEarly: true });
+  return checked(schema, parsed(line));
+}
+
+function checked<T extends v.GenericSchema>(schema: T, value: unknown): v.InferOutput<T> {
+  const found = v.safeParse(schema, value, { abortEarly: true });
   if (found.success) return found.output;
   throw invalidParams(found.issues[0].message);
 }

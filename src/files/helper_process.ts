@@ -1,5 +1,6 @@
 /** One file helper: the process, from its start in the sandbox to its end, and the requests on their way. */
 import { Buffer } from "node:buffer";
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { type ExecServerError, fromWire, internalError } from "../protocol/error.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
@@ -36,6 +37,8 @@ export interface HelperProcess {
   request(method: string, params: unknown, limitMs: number): Promise<unknown>;
   /** Ends it at once; what is on its way fails. */
   kill(why: string): void;
+  /** URIs of temporary files that are being written; when it has ended: that it left. */
+  readonly temporaries: ReadonlySet<string>;
   /** It takes no more requests. */
   readonly over: boolean;
   /** Resolves when the process and what it left on the host are gone. */
@@ -44,6 +47,11 @@ export interface HelperProcess {
 
 /** A start takes 40 ms; on a machine that swaps, seconds. */
 const START_LIMIT_MS = 10_000;
+/** Files that a helper may have open: 64 requests of a connection need a few each. Where we may have less, it may. */
+export const MAX_HELPER_OPEN_FILES = 1024;
+const SHELL = "/bin/sh";
+/** Becomes bwrap, with limits that nothing inside can raise: no core files, which hold what others may not read. */
+const LIMITED = `ulimit -c 0 && { ulimit -n ${MAX_HELPER_OPEN_FILES} 2>/dev/null || :; } && exec "$@"`;
 /** An answer is a message of ours, with an id. */
 const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
 /** Of what bwrap or the helper say when they fail. */
@@ -84,6 +92,7 @@ export async function startHelper(start: HelperStart): Promise<HelperProcess> {
 }
 
 async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Promise<Child> {
+  requireShell();
   const inside = executableInside(plan, executable);
   const command = bubblewrapCommand(plan, {
     bwrap,
@@ -98,8 +107,8 @@ async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Pr
   try {
     if (!options || !seccomp) throw cannotEnforce("unsupported-platform", "no descriptors without a name");
     return await spawnChild({
-      file: bwrap,
-      argv: command.argv,
+      file: SHELL,
+      argv: [SHELL, "-c", LIMITED, "exec-server", ...command.argv],
       cwd: "/",
       env: {},
       stdin: true,
@@ -108,6 +117,12 @@ async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Pr
   } finally {
     options?.close();
     seccomp?.close();
+  }
+}
+
+function requireShell(): void {
+  if (!existsSync(SHELL)) {
+    throw internalError(`a file helper takes ${SHELL}, to limit what it may use: install it`);
   }
 }
 
@@ -144,6 +159,7 @@ interface Talking extends HelperProcess {
 
 function talk(child: Child, release: () => Promise<void>): Talking {
   const waiting = new Map<number, Waiting>();
+  const temporaries = new Set<string>();
   const ready = deferred<void>();
   ready.promise.catch(() => {}); // also said by the end of the process
   let errors = "";
@@ -179,6 +195,8 @@ function talk(child: Child, release: () => Promise<void>): Talking {
       return ready.resolve();
     }
     const answer = readAnswer(line);
+    if ("temporary" in answer) return void temporaries.add(answer.temporary);
+    if ("settled" in answer) return void temporaries.delete(answer.settled);
     const one = waiting.get(answer.id);
     waiting.delete(answer.id);
     watch();
@@ -186,12 +204,18 @@ function talk(child: Child, release: () => Promise<void>): Talking {
     else one?.result.resolve(answer.result);
   };
   const lines = linesOf(MAX_LINE_BYTES, settle);
+  let isSound = true;
+  const distrust = (why: string) => {
+    isSound = false;
+    kill(why);
+  };
   const output = each(child.stdout, (bytes) => {
-    if (failure) return;
+    if (!isSound) return;
+    // Also when it is being ended: what it says of temporary files counts.
     try {
-      if (!lines.push(bytes)) kill("said too much");
+      if (!lines.push(bytes)) distrust("said too much");
     } catch {
-      kill("said something else than an answer");
+      distrust("said something else than an answer");
     }
   });
   const complaints = each(child.stderr, (bytes) => {
@@ -216,6 +240,7 @@ function talk(child: Child, release: () => Promise<void>): Talking {
     ready: ready.promise,
     say,
     ended,
+    temporaries,
     kill,
     get over() {
       return failure !== undefined;

@@ -16,7 +16,9 @@ import { changing, claimed } from "../sandbox/standing.ts";
 import { type LazyTimer, lazyTimer } from "../runtime/lazy_timer.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { SandboxedFiles } from "./handler.ts";
+import { DISCARD } from "./helper_messages.ts";
 import { type HelperProcess, startHelper } from "./helper_process.ts";
+import { createLeftovers } from "./leftovers.ts";
 
 /** Helpers of one connection: an agent has one policy, or two. Each takes 50 MB. */
 export const MAX_HELPERS_PER_CONNECTION = 4;
@@ -39,6 +41,7 @@ export interface SandboxedFilesOptions {
   readonly executable?: string | undefined;
   readonly requestLimitMs?: number;
   readonly idleMs?: number;
+  readonly maxHelpers?: number;
 }
 
 type Asked = SandboxContext | null | undefined;
@@ -88,9 +91,11 @@ export function createSandboxedFiles(
     : undefined;
   const requestLimitMs = options.requestLimitMs ?? REQUEST_LIMIT_MS;
   const idleMs = options.idleMs ?? IDLE_MS;
+  const maxHelpers = options.maxHelpers ?? MAX_HELPERS;
   const scan = createGlobScanner();
   const connections = new WeakMap<AbortSignal, Connection>();
   const all = new Set<Slot>();
+  const leftovers = createLeftovers();
   let clock = 0;
 
   const planFor = async (asked: Asked): Promise<Plan | undefined> => {
@@ -127,7 +132,7 @@ export function createSandboxedFiles(
       const { slots } = connection;
       const crowd = slots.size >= MAX_HELPERS_PER_CONNECTION
         ? slots
-        : all.size >= MAX_HELPERS
+        : all.size >= maxHelpers
         ? all
         : undefined;
       if (!crowd) break;
@@ -165,7 +170,12 @@ export function createSandboxedFiles(
     if (users === 0) process.kill("is not needed any more");
   };
 
-  const start = async (connection: Connection, asked: Asked, forget: () => void): Promise<Helper> => {
+  const start = async (
+    connection: Connection,
+    key: string,
+    asked: Asked,
+    forget: () => void,
+  ): Promise<Helper> => {
     const { slot, free } = await takeSlot(connection, forget);
     try {
       const { bwrap } = await enforcement.available();
@@ -190,8 +200,10 @@ export function createSandboxedFiles(
       slot.helper = helper;
       process.ended.then(() => {
         idle.clear();
+        leftovers.add(key, process.temporaries);
         free();
       });
+      await leftovers.discard(key, (paths) => process.request(DISCARD, { paths }, requestLimitMs));
       if (connection.signal.aborted) process.kill("is not needed any more");
       return helper;
     } catch (error) {
@@ -208,7 +220,7 @@ export function createSandboxedFiles(
       connection.helpers.delete(key);
       connection.ready.delete(key);
     };
-    const started: Promise<Helper> = start(connection, asked, forget);
+    const started: Promise<Helper> = start(connection, key, asked, forget);
     connection.helpers.set(key, started);
     started.then((helper) => {
       if (connection.helpers.get(key) === started) connection.ready.set(key, helper);
