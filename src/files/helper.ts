@@ -61,7 +61,7 @@ export async function serveRequests(streams: HelperStreams): Promise<void> {
     const bytes = running.size === 0 ? streams.wait() : await streams.read();
     if (bytes.length === 0) break;
     if (!lines.push(bytes)) throw new Error("a request is too long");
-    await new Promise((resolve) => setImmediate(resolve)); // most work is done by then
+    if (running.size > 0) await new Promise((resolve) => setImmediate(resolve)); // some work is done by then
   }
   await Promise.all(running);
 }
