@@ -49,6 +49,8 @@ export interface HelperProcess {
 const START_LIMIT_MS = 10_000;
 /** Files that a helper may have open: 64 requests of a connection need a few each. Where we may have less, it may. */
 export const MAX_HELPER_OPEN_FILES = 1024;
+/** Temporary files that are remembered of one helper: it has one for each write that is on its way. */
+const MAX_TEMPORARIES = 1024;
 const SHELL = "/bin/sh";
 /** Becomes bwrap, with limits that nothing inside can raise: no core files, which hold what others may not read. */
 const LIMITED = `ulimit -c 0 && { ulimit -n ${MAX_HELPER_OPEN_FILES} 2>/dev/null || :; } && exec "$@"`;
@@ -195,7 +197,10 @@ function talk(child: Child, release: () => Promise<void>): Talking {
       return ready.resolve();
     }
     const answer = readAnswer(line);
-    if ("temporary" in answer) return void temporaries.add(answer.temporary);
+    if ("temporary" in answer) {
+      if (temporaries.size < MAX_TEMPORARIES) temporaries.add(answer.temporary);
+      return;
+    }
     if ("settled" in answer) return void temporaries.delete(answer.settled);
     const one = waiting.get(answer.id);
     waiting.delete(answer.id);
