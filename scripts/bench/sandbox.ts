@@ -1,15 +1,24 @@
-// `node --import tsx scripts/bench/sandbox.ts --codex PATH`: a sandboxed /bin/true and a sandboxed read of 4 KiB, ours
-// and the reference's alternating in one run; medians in ms.
+// `node --import tsx scripts/bench/sandbox.ts [--codex PATH] [--base PATH]`: a sandboxed /bin/true, and reads of 4 KiB
+// with a sandbox and without; medians in ms, of the reference, of an older build of ours (--base) and of this one.
+//
+// They take turns in one run, and each read of ours comes after one of the reference. `single` is one read in each turn:
+// the reference starts programs for it, so that ours finds a processor that has been elsewhere. In `burst` each has its
+// turn for BURST reads.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { parseArgs } from "node:util";
 import { pathToFileURL } from "node:url";
 import { startServer } from "../../tests/harness/server.ts";
 import { openRawClient } from "../../tests/session/raw_client.ts";
-import { compile } from "../compile.ts";
+import { compile, EXECUTABLE } from "../compile.ts";
 
-const ROUNDS = 30;
-const { values } = parseArgs({ options: { codex: { type: "string" } } });
+const STARTS = 30;
+const WARM_UP = 20;
+const SINGLES = 100;
+const BURSTS = 8;
+const BURST = 20;
+const { values } = parseArgs({ options: { codex: { type: "string" }, base: { type: "string" } } });
 await compile();
 
 const root = mkdtempSync("/var/tmp/exec-server-bench-");
@@ -36,8 +45,21 @@ const sandbox = {
   },
 };
 
-async function subject(codex?: string) {
+interface Subject {
+  readonly name: string;
+  start(): Promise<number>;
+  sandboxed(): Promise<number>;
+  bare(): Promise<number>;
+  end(): Promise<void>;
+}
+
+async function subject(name: string, options: { codex?: string; base?: string }): Promise<Subject> {
+  const { codex, base } = options;
+  const before = process.env["EXEC_SERVER_BIN"];
+  process.env["EXEC_SERVER_BIN"] = base ?? EXECUTABLE;
   const server = await startServer(codex === undefined ? {} : { codex });
+  if (before === undefined) delete process.env["EXEC_SERVER_BIN"];
+  else process.env["EXEC_SERVER_BIN"] = before;
   const closed = new Map<string, () => void>();
   const client = await openRawClient(server.url, {
     onEvent(event) {
@@ -50,7 +72,10 @@ async function subject(codex?: string) {
     await work();
     return performance.now() - from;
   };
+  const read = (more: Record<string, unknown>) =>
+    time(() => client.call("fs/readFile", { path: pathToFileURL(file).href, ...more }));
   return {
+    name,
     start: () =>
       time(async () => {
         const id = `p${++count}`;
@@ -58,7 +83,8 @@ async function subject(codex?: string) {
         await client.start(id, ["/bin/true"], { sandbox, cwd: sandbox.cwd });
         await ended;
       }),
-    read: () => time(() => client.call("fs/readFile", { path: pathToFileURL(file).href, sandbox })),
+    sandboxed: () => read({ sandbox }),
+    bare: () => read({}),
     async end() {
       await client.terminate();
       await server.stop();
@@ -66,21 +92,57 @@ async function subject(codex?: string) {
   };
 }
 
-const subjects = [await subject(), ...(values.codex === undefined ? [] : [await subject(values.codex)])];
-try {
-  for (const what of ["start", "read"] as const) {
-    const times: number[][] = subjects.map(() => []);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [index, one] of subjects.entries()) times[index]?.push(await one[what]());
+const { codex, base } = values;
+const ours = [
+  await subject("this build", {}),
+  ...(base === undefined ? [] : [await subject("base", { base })]),
+];
+const reference = codex === undefined ? undefined : await subject("reference", { codex });
+
+const median = (all: readonly number[]) => [...all].sort((a, b) => a - b)[all.length >> 1] ?? NaN;
+
+/** Takes turns: the reference, then one of ours, then the reference, then the other. */
+async function compare(
+  title: string,
+  what: "start" | "sandboxed" | "bare",
+  { rounds, each, warmUp }: { rounds: number; each: number; warmUp: number },
+) {
+  const times = new Map<Subject, number[]>();
+  const turn = async (one: Subject, counts: boolean) => {
+    for (let done = 0; done < each; done++) {
+      const took = await one[what]();
+      if (counts) times.set(one, [...times.get(one) ?? [], took]);
     }
-    const [ours = NaN, theirs = NaN] = times.map((all) => all.sort((a, b) => a - b)[ROUNDS / 2] ?? NaN);
-    console.log(
-      `${what}: ours ${ours.toFixed(2)} ms, reference ${theirs.toFixed(2)} ms, ${
-        (theirs / ours).toFixed(1)
-      } times`,
-    );
+  };
+  for (let round = -warmUp; round < rounds; round++) {
+    for (const one of ours) {
+      if (reference) await turn(reference, round >= 0);
+      await turn(one, round >= 0);
+    }
   }
+  const theirs = median(times.get(reference ?? ours[0] ?? never()) ?? []);
+  const texts = ours.map((one) => {
+    const mine = median(times.get(one) ?? []);
+    return `${one.name} ${mine.toFixed(2)} ms${reference ? ` (${(theirs / mine).toFixed(1)} times)` : ""}`;
+  });
+  console.log(
+    `${title}: ${[...texts, ...reference ? [`reference ${theirs.toFixed(2)} ms`] : []].join(", ")}`,
+  );
+}
+
+function never(): never {
+  throw new Error("unreachable: there is always this build");
+}
+
+const singles = { rounds: SINGLES, each: 1, warmUp: WARM_UP };
+const bursts = { rounds: BURSTS, each: BURST, warmUp: 1 };
+try {
+  await compare("start, single", "start", { rounds: STARTS, each: 1, warmUp: 2 });
+  await compare("read in a sandbox, single", "sandboxed", singles);
+  await compare(`read in a sandbox, bursts of ${BURST}`, "sandboxed", bursts);
+  await compare("read without one, single", "bare", singles);
+  await compare(`read without one, bursts of ${BURST}`, "bare", bursts);
 } finally {
-  for (const one of subjects) await one.end();
+  for (const one of [...ours, ...reference ? [reference] : []]) await one.end();
   rmSync(root, { recursive: true });
 }

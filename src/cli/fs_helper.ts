@@ -1,6 +1,7 @@
 /** `exec-server fs-helper`: not for people. Carries out file requests inside the sandbox that the server made. */
 import process from "node:process";
 import { serveOnce, serveRequests } from "../files/helper.ts";
+import { standardStreams } from "../files/helper_streams.ts";
 import { ExitCode } from "./exit.ts";
 
 /** Serves standard input. @returns the exit code */
@@ -10,12 +11,6 @@ export async function fsHelper(args: readonly string[]): Promise<number> {
     process.stderr.write("fs-helper takes no argument but --once\n");
     return ExitCode.usage;
   }
-  await (once ? serveOnce : serveRequests)({
-    input: process.stdin,
-    write: (text) =>
-      new Promise((resolve, reject) => {
-        process.stdout.write(text, (error) => error ? reject(error) : resolve());
-      }),
-  });
+  await (once ? serveOnce : serveRequests)(standardStreams());
   return 0;
 }

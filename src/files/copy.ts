@@ -11,6 +11,7 @@ import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native
 import { openRegular } from "./open_regular.ts";
 import { inPlace, type Judge, placeOf } from "./place.ts";
 import { replaceFile } from "./replace_file.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 
 const PERMISSIONS = 0o7777;
 
@@ -21,6 +22,8 @@ export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Asked about each entry, when it is open: then links that are put on the way lead nowhere else. Default: nobody. */
   readonly judge?: Judge | undefined;
+  /** As of `replaceFile`. */
+  readonly watch?: WatchTemporary | undefined;
 }
 
 /** How often a file is opened again that was exchanged meanwhile, as editors do it. */
@@ -47,7 +50,11 @@ export async function copyPath(from: NativePath, to: NativePath, options: CopyOp
   else throw invalidRequest("fs/copy only supports regular files, directories, and symlinks");
 }
 
-async function copyFile(from: NativePath, to: NativePath, { judge, signal }: CopyOptions): Promise<void> {
+async function copyFile(
+  from: NativePath,
+  to: NativePath,
+  { judge, signal, watch }: CopyOptions,
+): Promise<void> {
   const source = await openSource(from, judge);
   try {
     const { dev, ino, mode } = await source.stat({ bigint: true });
@@ -56,7 +63,12 @@ async function copyFile(from: NativePath, to: NativePath, { judge, signal }: Cop
     if (present?.dev === dev && present.ino === ino) {
       throw invalidRequest("fs/copy cannot copy a file to itself");
     }
-    await replaceFile(to, fileContent(source), { follow: true, mode: Number(mode) & PERMISSIONS, signal });
+    await replaceFile(to, fileContent(source), {
+      signal,
+      watch,
+      follow: true,
+      mode: Number(mode) & PERMISSIONS,
+    });
   } finally {
     await source.close();
   }
@@ -93,13 +105,13 @@ async function copyEntries(
   to: NativePath,
   options: CopyOptions,
 ): Promise<void> {
-  const { judge, signal } = options;
+  const { judge } = options;
   const mode = (await stat(from)).mode & PERMISSIONS;
   judge?.(to, "read");
   // The owner may enter until everything is in place; nobody may who may not enter the source.
   const made = await makeDirectories(to, mode | 0o700);
   for (const { rawName, kind } of await entriesOf(from)) {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const source = childPath(from, rawName);
     const destination = childPath(to, rawName);
     if (kind === "directory") await copyTree(source, destination, options);

@@ -13,16 +13,12 @@ import {
   FsWalk,
   FsWriteFile,
 } from "../protocol/files.ts";
-import { decodeParams, type Method } from "../protocol/method.ts";
+import type { Method } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
 import { base64Problem } from "../protocol/schema.ts";
 import type { Call, Route } from "../rpc/route.ts";
+import { createSandboxMemory, type Sandboxable } from "./sandbox_memory.ts";
 import type { Files } from "./trait.ts";
-
-/** What every request of `fs/*` may carry. */
-interface Sandboxable {
-  readonly sandbox?: SandboxContext | null | undefined;
-}
 
 /** Carries out requests for which a sandbox is asked, or demanded by the operator. */
 export interface SandboxedFiles {
@@ -46,6 +42,7 @@ export interface SandboxedFiles {
  * @param sandboxed for what does; undefined inside a sandbox, where there is no second one to ask for
  */
 export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined): Route[] {
+  const memory = createSandboxMemory();
   function fileRoute<P extends v.GenericSchema<unknown, Sandboxable>, R extends v.GenericSchema>(
     method: Method<P, R>,
     handle: (params: v.InferOutput<P>, call: Call) => Promise<v.InferInput<R>>,
@@ -54,9 +51,9 @@ export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined):
       method,
       lane: "ordinary",
       prepare(rawParams) {
-        const params = decodeParams(method, rawParams);
+        const { params, sandbox } = memory.decode(method, rawParams);
         return async (call) => {
-          const { sandbox, ...rest } = params;
+          const { sandbox: _, ...rest } = params;
           const done = await sandboxed?.call(sandbox, method, rest, call.signal);
           return done ? done.result : await handle(params, call);
         };

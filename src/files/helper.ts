@@ -2,64 +2,85 @@
  * What runs inside a sandbox to carry out file requests. It knows nothing of sessions or connections, and loads only
  * what works with files: its start is on the way of a client's first request.
  */
-import { type HelperPolicy, readOpening, readRequest, readSingle, READY_TEXT } from "./helper_messages.ts";
+import {
+  DISCARD,
+  type HelperPolicy,
+  readDiscard,
+  readOpening,
+  readRequest,
+  readSingle,
+  READY_TEXT,
+} from "./helper_messages.ts";
+import { announcing, discardTemporaries } from "./helper_temporary.ts";
 import { fileRoutes } from "./handler.ts";
 import { linesOf } from "./helper_lines.ts";
+import { readSmallFile } from "./helper_read.ts";
 import { policedFiles } from "./helper_policy.ts";
+import type { HelperStreams } from "./helper_streams.ts";
 import { localFiles } from "./local.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 import { ExecServerError, RpcCode, rpcCodeOf, toExecServerError } from "../protocol/error.ts";
+import { FsReadFile } from "../protocol/files.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import type { Route } from "../rpc/route.ts";
 
-/** Where requests come from and answers go. */
-export interface HelperStreams {
-  readonly input: AsyncIterable<Uint8Array>;
-  /** Resolves when the text has been taken. */
-  write(text: string): Promise<void>;
-}
-
 /** A request is a message of a client, and nothing is added to it but an id. */
 const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
+/** Who gives up ends the whole helper. */
+const NEVER_ABORTED = new AbortController().signal;
+const NEWLINE = new Uint8Array([10]);
 
 /** Answers requests, several at the same time, until the input ends and all of them are answered. */
-export async function serveRequests({ input, write }: HelperStreams): Promise<void> {
-  let routes: ReadonlyMap<string, Route> | undefined;
+export async function serveRequests(streams: HelperStreams): Promise<void> {
+  let opened: { readonly policy: HelperPolicy; readonly routes: ReadonlyMap<string, Route> } | undefined;
   const running = new Set<Promise<void>>();
+  const say = (message: object) => streams.write(`${JSON.stringify(message)}\n`);
   const take = (line: string) => {
-    if (!routes) {
-      routes = routesOf(readOpening(line));
-      running.add(write(READY_TEXT));
+    if (!opened) {
+      const policy = readOpening(line);
+      opened = { policy, routes: routesOf(policy, announcing(say)) };
+      streams.write(READY_TEXT);
       return;
     }
     const { id, method, params } = readRequest(line);
-    const work = answer(routes, method, params).then((found) =>
-      write(`${JSON.stringify({ id, ...found })}\n`)
-    );
+    if (method === DISCARD) {
+      discardTemporaries(readDiscard(params));
+      return say({ id, result: {} });
+    }
+    const content = method === FsReadFile.name ? readSmallFile(opened.policy, params) : undefined;
+    if (content) {
+      streams.write(`{"id":${id},"result":{"dataBase64":"${content.toString("base64")}"}}\n`);
+      return;
+    }
+    const work = answer(opened.routes, method, params).then((found) => say({ id, ...found }));
     running.add(work);
     work.finally(() => running.delete(work)).catch(() => {});
   };
   const lines = linesOf(MAX_LINE_BYTES, take);
-  for await (const bytes of input) {
+  for (;;) {
+    const bytes = running.size === 0 ? streams.wait() : await streams.read();
+    if (bytes.length === 0) break;
     if (!lines.push(bytes)) throw new Error("a request is too long");
+    if (running.size > 0) await new Promise((resolve) => setImmediate(resolve)); // some work is done by then
   }
   await Promise.all(running);
 }
 
 /** Answers one request: the whole input, with the policy in it. */
-export async function serveOnce({ input, write }: HelperStreams): Promise<void> {
+export async function serveOnce(streams: HelperStreams): Promise<void> {
   let first: string | undefined;
   const lines = linesOf(MAX_LINE_BYTES, (line) => first ??= line);
-  for await (const bytes of input) {
-    if (!lines.push(bytes)) throw new Error("the request is too long");
-    if (first !== undefined) break;
+  while (first === undefined) {
+    const bytes = streams.wait();
+    // A newline at the end is not needed.
+    if (!lines.push(bytes.length > 0 ? bytes : NEWLINE)) throw new Error("the request is too long");
   }
-  if (first === undefined) lines.push(new Uint8Array([10])); // a newline at the end is not needed
-  const { policy, method, params } = readSingle(first ?? "");
-  await write(`${JSON.stringify(await answer(routesOf(policy), method, params))}\n`);
+  const { policy, method, params } = readSingle(first);
+  streams.write(`${JSON.stringify(await answer(routesOf(policy), method, params))}\n`);
 }
 
-function routesOf(policy: HelperPolicy): ReadonlyMap<string, Route> {
-  const routes = fileRoutes(policedFiles(localFiles(), policy), undefined);
+function routesOf(policy: HelperPolicy, watch?: WatchTemporary): ReadonlyMap<string, Route> {
+  const routes = fileRoutes(policedFiles(localFiles(watch), policy, watch), undefined);
   return new Map(routes.map((route) => [route.method.name, route]));
 }
 
@@ -70,7 +91,7 @@ async function answer(routes: ReadonlyMap<string, Route>, name: string, params: 
       throw new ExecServerError("METHOD_NOT_FOUND", `no method ${name}`, { rpcCode: RpcCode.methodNotFound });
     }
     const result = await route.prepare(params)({
-      signal: new AbortController().signal, // who gives up ends the whole helper
+      signal: NEVER_ABORTED,
       afterAnswer() {},
       afterwards() {},
     });

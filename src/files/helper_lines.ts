@@ -21,8 +21,8 @@ export function linesOf(maxBytes: number, each: (line: string) => void): Lines {
       let rest = bytes;
       for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
         if (length + end > maxBytes) return false;
-        parts.push(rest.subarray(0, end));
-        const line = Buffer.concat(parts).toString();
+        const last = rest.subarray(0, end);
+        const line = text(parts.length === 0 ? last : Buffer.concat([...parts, last]));
         parts = [];
         length = 0;
         rest = rest.subarray(end + 1);
@@ -33,4 +33,8 @@ export function linesOf(maxBytes: number, each: (line: string) => void): Lines {
       return length <= maxBytes;
     },
   };
+}
+
+function text({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString();
 }

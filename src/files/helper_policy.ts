@@ -6,17 +6,7 @@
  * Where there are patterns, content is reached through the real path that was checked, without following any link:
  * a link that is put in its place between the check and the use is refused, not followed.
  */
-import { Buffer } from "node:buffer";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readSync,
-  realpathSync,
-  type Stats,
-  statSync,
-} from "node:fs";
+import { realpathSync } from "node:fs";
 import { lstat, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { ExecServerError, invalidRequest, osError } from "../protocol/error.ts";
@@ -28,23 +18,38 @@ import { withoutLinks } from "./directory_handle.ts";
 import { entriesOf, type Entry } from "./entries.ts";
 import type { HelperPolicy } from "./helper_messages.ts";
 import { listDirectory } from "./list.ts";
-import { childPath, fileUrl, type NativePath, nativePath, nativePathText, shownPath } from "./native_path.ts";
+import {
+  childPath,
+  fileUrl,
+  fromRaw,
+  type NativePath,
+  nativePath,
+  nativePathText,
+  shownPath,
+  toRaw,
+} from "./native_path.ts";
 import { inPlace, type Judge } from "./place.ts";
 import { resolveLinks } from "./resolve_links.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 import type { FilePath, Files } from "./trait.ts";
 import { walkTree } from "./walk.ts";
 
-/** Files up to this size are read in one go: seven turns of the event loop take ten times as long. */
-const SMALL_BYTES = 64 * 1024;
 /** How often something is tried again that was exchanged while it was being looked at. */
 const MAX_ATTEMPTS = 8;
 
-/** As {@link Files}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them. */
-export function policedFiles(files: Files, policy: HelperPolicy): Files {
+/** What a policy says of a real path, also of one that appeared later. */
+export function accessIn(policy: HelperPolicy, path: string): Access {
+  return policy.globs.some((glob) => matchesGlob(matcherOf(glob), path)) ? "deny" : accessOf(policy, path);
+}
+
+/**
+ * As {@link Files}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them.
+ * @param watch is told of temporary files, as that of `files`
+ */
+export function policedFiles(files: Files, policy: HelperPolicy, watch?: WatchTemporary): Files {
   const strict = policy.globs.length > 0;
 
-  const accessAt = (path: string): Access =>
-    policy.globs.some((glob) => matchesGlob(matcherOf(glob), path)) ? "deny" : accessOf(policy, path);
+  const accessAt = (path: string) => accessIn(policy, path);
   const requireAccess = (path: string, wanted: "read" | "write") => {
     const access = accessAt(path);
     if (access === "deny") throw osError("EACCES");
@@ -137,9 +142,7 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
           onChecked(
             path,
             { follow: options.followSymlinks ?? true, wanted: "read" },
-            async (real, followSymlinks) =>
-              (followSymlinks ? readSmall(nativePath(real)) : undefined) ??
-                await files.read(real, { ...options, followSymlinks }),
+            (real, followSymlinks) => files.read(real, { ...options, followSymlinks }),
           ),
       ),
     write: (path, data, options = {}) =>
@@ -219,7 +222,7 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
         if (!strict) return await files.copy(from, to, options);
         if (await isDirectory(source)) {
           const { recursive = false, signal } = options;
-          return await copyPath(source, arrival, { recursive, signal, judge });
+          return await copyPath(source, arrival, { recursive, signal, judge, watch });
         }
         await withoutLinks(source, (held) =>
           withoutLinks(arrival, (place) => files.copy(fileUrl(held), fileUrl(place), options)));
@@ -248,30 +251,8 @@ function moved(path: URL, root: string, shown: string): URL {
 
 /** A rule cannot be about bytes that are no text, but about a folder above them: the nearest text decides. */
 function text(path: string | Uint8Array): string {
-  return nativePathText(typeof path === "string" ? path : fileUrl(Buffer.from(path)));
-}
-
-/** The content of a small regular file; undefined for all else, also for what fails: it is then done with all care. */
-function readSmall(path: NativePath): Uint8Array | undefined {
-  let file: number | undefined;
-  try {
-    if (!isSmall(statSync(path))) return undefined; // opening alone can wake somebody, see `open_regular.ts`
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const found = fstatSync(file);
-    if (!isSmall(found)) return undefined;
-    const bytes = new Uint8Array(found.size + 1);
-    const length = readSync(file, bytes, 0, bytes.length, 0);
-    return length === found.size ? bytes.subarray(0, length) : undefined;
-  } catch {
-    return undefined;
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}
-
-/** Files of /proc say 0. */
-function isSmall(found: Stats): boolean {
-  return found.isFile() && found.size > 0 && found.size <= SMALL_BYTES;
+  const native = typeof path === "string" ? path : fromRaw(toRaw(path));
+  return typeof native === "string" ? native : nativePathText(fileUrl(native));
 }
 
 async function isDirectory(path: string): Promise<boolean> {

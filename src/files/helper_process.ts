@@ -1,5 +1,6 @@
 /** One file helper: the process, from its start in the sandbox to its end, and the requests on their way. */
 import { Buffer } from "node:buffer";
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { type ExecServerError, fromWire, internalError } from "../protocol/error.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
@@ -7,6 +8,7 @@ import { clip } from "../protocol/quote.ts";
 import { send } from "../runtime/signal.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import type { ByteSource, Child } from "../runtime/child.ts";
+import { lazyTimer } from "../runtime/lazy_timer.ts";
 import { sealedDescriptor } from "../runtime/memfd.ts";
 import { spawnChild } from "../runtime/spawn.ts";
 import { bubblewrapCommand, DESCRIPTORS } from "../sandbox/bubblewrap.ts";
@@ -35,6 +37,8 @@ export interface HelperProcess {
   request(method: string, params: unknown, limitMs: number): Promise<unknown>;
   /** Ends it at once; what is on its way fails. */
   kill(why: string): void;
+  /** URIs of temporary files that are being written; when it has ended: that it left. */
+  readonly temporaries: ReadonlySet<string>;
   /** It takes no more requests. */
   readonly over: boolean;
   /** Resolves when the process and what it left on the host are gone. */
@@ -43,6 +47,13 @@ export interface HelperProcess {
 
 /** A start takes 40 ms; on a machine that swaps, seconds. */
 const START_LIMIT_MS = 10_000;
+/** Files that a helper may have open: 64 requests of a connection need a few each. Where we may have less, it may. */
+export const MAX_HELPER_OPEN_FILES = 1024;
+/** Temporary files that are remembered of one helper: it has one for each write that is on its way. */
+const MAX_TEMPORARIES = 1024;
+const SHELL = "/bin/sh";
+/** Becomes bwrap, with limits that nothing inside can raise: no core files, which hold what others may not read. */
+const LIMITED = `ulimit -c 0 && { ulimit -n ${MAX_HELPER_OPEN_FILES} 2>/dev/null || :; } && exec "$@"`;
 /** An answer is a message of ours, with an id. */
 const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
 /** Of what bwrap or the helper say when they fail. */
@@ -83,6 +94,7 @@ export async function startHelper(start: HelperStart): Promise<HelperProcess> {
 }
 
 async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Promise<Child> {
+  requireShell();
   const inside = executableInside(plan, executable);
   const command = bubblewrapCommand(plan, {
     bwrap,
@@ -97,8 +109,8 @@ async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Pr
   try {
     if (!options || !seccomp) throw cannotEnforce("unsupported-platform", "no descriptors without a name");
     return await spawnChild({
-      file: bwrap,
-      argv: command.argv,
+      file: SHELL,
+      argv: [SHELL, "-c", LIMITED, "exec-server", ...command.argv],
       cwd: "/",
       env: {},
       stdin: true,
@@ -107,6 +119,12 @@ async function spawn(plan: Plan, { bwrap, executable, filter }: HelperStart): Pr
   } finally {
     options?.close();
     seccomp?.close();
+  }
+}
+
+function requireShell(): void {
+  if (!existsSync(SHELL)) {
+    throw internalError(`a file helper takes ${SHELL}, to limit what it may use: install it`);
   }
 }
 
@@ -129,13 +147,21 @@ async function each(source: ByteSource, take: (bytes: Uint8Array) => void): Prom
   }
 }
 
+/** A request that has no answer yet. */
+interface Waiting {
+  readonly result: Deferred<unknown>;
+  readonly since: number;
+  readonly limitMs: number;
+}
+
 interface Talking extends HelperProcess {
   readonly ready: Promise<void>;
   say(text: string): void;
 }
 
 function talk(child: Child, release: () => Promise<void>): Talking {
-  const waiting = new Map<number, Deferred<unknown>>();
+  const waiting = new Map<number, Waiting>();
+  const temporaries = new Set<string>();
   const ready = deferred<void>();
   ready.promise.catch(() => {}); // also said by the end of the process
   let errors = "";
@@ -146,12 +172,23 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   const fail = (why: string) => {
     failure ??= internalError(`the file helper ${why}${errors === "" ? "" : `: ${clip(errors.trim())}`}`);
     ready.reject(failure);
-    for (const one of waiting.values()) one.reject(failure);
+    for (const { result } of waiting.values()) result.reject(failure);
     waiting.clear();
+    limit.clear();
   };
   const kill = (why: string) => {
     fail(why);
     send(-child.pid, "SIGKILL"); // bwrap leads the group; with it goes everything inside
+  };
+  /** One timer for all: those who ask with the same limit are over in the order in which they asked. */
+  const limit = lazyTimer(() => {
+    const [oldest] = waiting.values();
+    kill(`did not answer in ${(oldest?.limitMs ?? 0) / 1000} s`);
+  });
+  const watch = () => {
+    const [oldest] = waiting.values();
+    if (oldest) limit.set(oldest.since + oldest.limitMs);
+    else limit.clear();
   };
   const settle = (line: string) => {
     if (!isReady) {
@@ -160,27 +197,42 @@ function talk(child: Child, release: () => Promise<void>): Talking {
       return ready.resolve();
     }
     const answer = readAnswer(line);
+    if ("temporary" in answer) {
+      if (temporaries.size < MAX_TEMPORARIES) temporaries.add(answer.temporary);
+      return;
+    }
+    if ("settled" in answer) return void temporaries.delete(answer.settled);
     const one = waiting.get(answer.id);
     waiting.delete(answer.id);
-    if ("error" in answer) one?.reject(fromWire(answer.error.code, answer.error.message));
-    else one?.resolve(answer.result);
+    watch();
+    if ("error" in answer) one?.result.reject(fromWire(answer.error.code, answer.error.message));
+    else one?.result.resolve(answer.result);
   };
   const lines = linesOf(MAX_LINE_BYTES, settle);
+  let isSound = true;
+  const distrust = (why: string) => {
+    isSound = false;
+    kill(why);
+  };
   const output = each(child.stdout, (bytes) => {
-    if (failure) return;
+    if (!isSound) return;
+    // Also when it is being ended: what it says of temporary files counts.
     try {
-      if (!lines.push(bytes)) kill("said too much");
+      if (!lines.push(bytes)) distrust("said too much");
     } catch {
-      kill("said something else than an answer");
+      distrust("said something else than an answer");
     }
   });
   const complaints = each(child.stderr, (bytes) => {
     if (errors.length < MAX_ERROR_CHARACTERS) errors += Buffer.from(bytes).toString();
   });
-  // One after the other; what cannot be written is found out by the end of the process.
-  let written: Promise<void> = Promise.resolve();
+  // One after the other, the first at once; what cannot be written is found out by the end of the process.
+  let writing = 0;
+  let written: Promise<unknown> = Promise.resolve();
   const say = (text: string) => {
-    written = written.then(() => child.stdin?.write(Buffer.from(text))).catch(() => {});
+    const write = () => child.stdin?.write(Buffer.from(text));
+    written = (writing++ === 0 ? Promise.resolve(write()) : written.then(write)).catch(() => {})
+      .finally(() => writing--);
   };
   const ended = child.exited.then(async () => {
     await Promise.all([output, complaints]);
@@ -193,22 +245,19 @@ function talk(child: Child, release: () => Promise<void>): Talking {
     ready: ready.promise,
     say,
     ended,
+    temporaries,
     kill,
     get over() {
       return failure !== undefined;
     },
-    async request(method, params, limitMs) {
-      if (failure) throw failure;
+    request(method, params, limitMs) {
+      if (failure) return Promise.reject(failure);
       const id = ++lastId;
-      const result = deferred<unknown>();
-      waiting.set(id, result);
-      const timer = setTimeout(() => kill(`did not answer in ${limitMs / 1000} s`), limitMs);
       say(`${JSON.stringify({ id, method, params })}\n`);
-      try {
-        return await result.promise;
-      } finally {
-        clearTimeout(timer);
-      }
+      const result = deferred<unknown>();
+      waiting.set(id, { result, since: performance.now(), limitMs });
+      if (waiting.size === 1) watch();
+      return result.promise;
     },
   };
 }

@@ -11,11 +11,12 @@ import { fileUrl, fromRaw, nativePath, toRaw } from "./native_path.ts";
 import { readWhole } from "./read_file.ts";
 import { removePath } from "./remove.ts";
 import { replaceFile } from "./replace_file.ts";
+import type { WatchTemporary } from "./temporary_file.ts";
 import type { Files, LinkOptions } from "./trait.ts";
 import { walkTree } from "./walk.ts";
 
-/** The files of this machine, with the rights of this process. */
-export function localFiles(): Files {
+/** The files of this machine, with the rights of this process. @param watch is told of temporary files */
+export function localFiles(watch?: WatchTemporary): Files {
   return {
     read: (path, options = {}) =>
       attempt(options.signal, () => {
@@ -30,8 +31,8 @@ export function localFiles(): Files {
         const content = bytesContent(data);
         const { signal } = options;
         return follows(options)
-          ? replaceFile(native, content, { follow: true, signal })
-          : withoutLinks(native, (entry) => replaceFile(entry, content, { follow: false, signal }));
+          ? replaceFile(native, content, { follow: true, signal, watch })
+          : withoutLinks(native, (entry) => replaceFile(entry, content, { follow: false, signal, watch }));
       }),
     stat: (path, options = {}) =>
       attempt(options.signal, () => {
@@ -67,6 +68,7 @@ export function localFiles(): Files {
         copyPath(nativePath(from), nativePath(to), {
           recursive: options.recursive ?? false,
           signal: options.signal,
+          watch,
         })),
   };
 }

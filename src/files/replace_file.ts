@@ -1,5 +1,4 @@
 /** Gives a path a new content, all or nothing where that is possible. */
-import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { failedWith } from "./attempt.ts";
@@ -8,6 +7,7 @@ import { childPath, type NativePath, parentPath } from "./native_path.ts";
 import { openRegular } from "./open_regular.ts";
 import { overwrite } from "./overwrite.ts";
 import { resolveLinks } from "./resolve_links.ts";
+import { temporaryName, type WatchTemporary } from "./temporary_file.ts";
 
 /** How to replace. */
 export interface ReplaceOptions {
@@ -16,6 +16,8 @@ export interface ReplaceOptions {
   /** Permission bits of the result; by default those of the file that was there, or 0666 less the umask. */
   readonly mode?: number;
   readonly signal?: AbortSignal | undefined;
+  /** For who removes temporary files when this process is killed. */
+  readonly watch?: WatchTemporary | undefined;
 }
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -62,7 +64,22 @@ async function exchange(
   options: ReplaceOptions,
   before: Stats | undefined,
 ): Promise<boolean> {
-  const temporary = childPath(parentPath(target), `.exec-server-${randomUUID()}.tmp`);
+  const temporary = childPath(parentPath(target), temporaryName());
+  const settled = options.watch?.(temporary);
+  try {
+    return await exchangeBy(temporary, target, content, options, before);
+  } finally {
+    settled?.();
+  }
+}
+
+async function exchangeBy(
+  temporary: NativePath,
+  target: NativePath,
+  content: Content,
+  options: ReplaceOptions,
+  before: Stats | undefined,
+): Promise<boolean> {
   // For an existing file nobody else may read the new content before it has the old file's owner and mode.
   const creating = open(temporary, NEW_FILE, before === undefined ? 0o666 : 0o600);
   const file = await (before === undefined ? creating : creating.catch(ignoreRefusal));

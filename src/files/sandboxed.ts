@@ -13,9 +13,12 @@ import { createGlobScanner } from "../sandbox/glob_cache.ts";
 import { identityOf, keyOf } from "../sandbox/identity.ts";
 import type { Plan } from "../sandbox/plan.ts";
 import { changing, claimed } from "../sandbox/standing.ts";
+import { type LazyTimer, lazyTimer } from "../runtime/lazy_timer.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { SandboxedFiles } from "./handler.ts";
+import { DISCARD } from "./helper_messages.ts";
 import { type HelperProcess, startHelper } from "./helper_process.ts";
+import { createLeftovers } from "./leftovers.ts";
 
 /** Helpers of one connection: an agent has one policy, or two. Each takes 50 MB. */
 export const MAX_HELPERS_PER_CONNECTION = 4;
@@ -38,6 +41,7 @@ export interface SandboxedFilesOptions {
   readonly executable?: string | undefined;
   readonly requestLimitMs?: number;
   readonly idleMs?: number;
+  readonly maxHelpers?: number;
 }
 
 type Asked = SandboxContext | null | undefined;
@@ -52,7 +56,7 @@ interface Helper {
   scannedAt: number;
   /** Requests that have it, also those that are not sent yet. */
   users: number;
-  idle: ReturnType<typeof setTimeout> | undefined;
+  readonly idle: LazyTimer;
 }
 
 /** A place for a helper, from before its start until it is gone. */
@@ -71,6 +75,8 @@ interface Connection {
   readonly slots: Set<Slot>;
   /** By policy, as the client wrote it; those that start, too. */
   readonly helpers: Map<string, Promise<Helper>>;
+  /** Those of them that have started. */
+  readonly ready: Map<string, Helper>;
 }
 
 /** The sandboxed files of a server. A connection's helpers end with it: with the signal of its requests. */
@@ -85,9 +91,11 @@ export function createSandboxedFiles(
     : undefined;
   const requestLimitMs = options.requestLimitMs ?? REQUEST_LIMIT_MS;
   const idleMs = options.idleMs ?? IDLE_MS;
+  const maxHelpers = options.maxHelpers ?? MAX_HELPERS;
   const scan = createGlobScanner();
   const connections = new WeakMap<AbortSignal, Connection>();
   const all = new Set<Slot>();
+  const leftovers = createLeftovers();
   let clock = 0;
 
   const planFor = async (asked: Asked): Promise<Plan | undefined> => {
@@ -104,7 +112,7 @@ export function createSandboxedFiles(
   const connectionOf = (signal: AbortSignal): Connection => {
     const known = connections.get(signal);
     if (known) return known;
-    const made: Connection = { signal, slots: new Set(), helpers: new Map() };
+    const made: Connection = { signal, slots: new Set(), helpers: new Map(), ready: new Map() };
     const end = () => {
       for (const slot of made.slots) {
         slot.retire();
@@ -124,7 +132,7 @@ export function createSandboxedFiles(
       const { slots } = connection;
       const crowd = slots.size >= MAX_HELPERS_PER_CONNECTION
         ? slots
-        : all.size >= MAX_HELPERS
+        : all.size >= maxHelpers
         ? all
         : undefined;
       if (!crowd) break;
@@ -158,11 +166,16 @@ export function createSandboxedFiles(
   };
 
   const endUnused = ({ idle, users, process }: Helper) => {
-    clearTimeout(idle);
+    idle.clear();
     if (users === 0) process.kill("is not needed any more");
   };
 
-  const start = async (connection: Connection, asked: Asked, forget: () => void): Promise<Helper> => {
+  const start = async (
+    connection: Connection,
+    key: string,
+    asked: Asked,
+    forget: () => void,
+  ): Promise<Helper> => {
     const { slot, free } = await takeSlot(connection, forget);
     try {
       const { bwrap } = await enforcement.available();
@@ -182,12 +195,15 @@ export function createSandboxedFiles(
         release: () => claim.release(),
       });
       const scannedAt = performance.now();
-      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, idle: undefined };
+      const idle = lazyTimer(() => slot.retire());
+      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, idle };
       slot.helper = helper;
       process.ended.then(() => {
-        clearTimeout(helper.idle);
+        idle.clear();
+        leftovers.add(key, process.temporaries);
         free();
       });
+      await leftovers.discard(key, (paths) => process.request(DISCARD, { paths }, requestLimitMs));
       if (connection.signal.aborted) process.kill("is not needed any more");
       return helper;
     } catch (error) {
@@ -200,30 +216,45 @@ export function createSandboxedFiles(
     const known = connection.helpers.get(key);
     if (known) return known;
     const forget = () => {
-      if (connection.helpers.get(key) === started) connection.helpers.delete(key);
+      if (connection.helpers.get(key) !== started) return;
+      connection.helpers.delete(key);
+      connection.ready.delete(key);
     };
-    const started: Promise<Helper> = start(connection, asked, forget);
+    const started: Promise<Helper> = start(connection, key, asked, forget);
     connection.helpers.set(key, started);
-    started.catch(forget);
+    started.then((helper) => {
+      if (connection.helpers.get(key) === started) connection.ready.set(key, helper);
+    }, forget);
     return started;
   };
 
-  /** Whether a helper is still what the policy says, on this disk, now. */
+  /** Whether a helper is still what the policy says, on this disk, now; as far as that is known without a scan. */
+  const stands = ({ process, plan, identity }: Helper) => !process.over && identityOf(plan) === identity;
+  const isScanned = ({ plan, scannedAt }: Helper) =>
+    plan.globs.length === 0 || performance.now() - scannedAt < GLOB_AGE_MS;
   const holds = async (helper: Helper, asked: Asked): Promise<boolean> => {
-    if (helper.process.over || identityOf(helper.plan) !== helper.identity) return false;
+    if (!stands(helper)) return false;
+    if (isScanned(helper)) return true;
     const now = performance.now();
-    if (helper.plan.globs.length === 0 || now - helper.scannedAt < GLOB_AGE_MS) return true;
     const plan = await planFor(asked);
     if (!plan || keyWithStandIns(helper.plan) !== keyWithStandIns(plan)) return false;
     helper.scannedAt = now;
-    return !helper.process.over && identityOf(helper.plan) === helper.identity;
+    return stands(helper);
+  };
+
+  /** The helper of the last request, if it holds: without waiting for anything. */
+  const takeReady = (connection: Connection, key: string): Helper | undefined => {
+    const helper = connection.ready.get(key);
+    if (!helper || helper.slot.retired || !isScanned(helper) || !stands(helper)) return undefined;
+    use(helper);
+    return helper;
   };
 
   /** A helper that is ready, and counted as used. */
   const take = async (connection: Connection, key: string, asked: Asked): Promise<Helper> => {
     for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
       const helper = await helperOf(connection, key, asked);
-      helper.users++;
+      use(helper);
       let isGood = false;
       try {
         isGood = await holds(helper, asked);
@@ -238,20 +269,21 @@ export function createSandboxedFiles(
     throw changing();
   };
 
+  const use = (helper: Helper) => {
+    helper.users++;
+    helper.idle.clear();
+  };
   const release = (helper: Helper) => {
     helper.users--;
     helper.slot.usedAt = ++clock;
     if (helper.slot.retired) return endUnused(helper);
-    clearTimeout(helper.idle);
-    if (helper.users > 0) return;
-    helper.idle = setTimeout(() => helper.slot.retire(), idleMs);
-    helper.idle.unref?.();
+    if (helper.users === 0) helper.idle.set(performance.now() + idleMs);
   };
 
   return {
     async call(asked, method: Method, params, signal) {
       if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
-      const key = JSON.stringify(asked ?? null);
+      const key = keyOfAsked(asked);
       const connection = connectionOf(signal);
       if (!connection.helpers.has(key)) {
         // Also says what is wrong with a policy, before anything is ended to make room.
@@ -263,7 +295,7 @@ export function createSandboxedFiles(
           );
         }
       }
-      const helper = await take(connection, key, asked);
+      const helper = takeReady(connection, key) ?? await take(connection, key, asked);
       try {
         return { result: await helper.process.request(method.name, params, requestLimitMs) };
       } finally {
@@ -279,6 +311,17 @@ export function createSandboxedFiles(
       await Promise.all(slots.map(({ gone }) => gone));
     },
   };
+}
+
+const askedKeys = new WeakMap<SandboxContext, string>();
+
+/** The same text for the same policy; a policy that has been decoded once is also written down once. */
+function keyOfAsked(asked: Asked): string {
+  const known = asked && askedKeys.get(asked);
+  if (known !== undefined && known !== null) return known;
+  const key = JSON.stringify(asked ?? null);
+  if (asked) askedKeys.set(asked, key);
+  return key;
 }
 
 /** A retired one first, then one that nobody uses, then the one whose use is longest ago. */

@@ -1,7 +1,8 @@
 /** Anonymous pipes under Bun: its own spawn gives children sockets, on which `echo x > /dev/stderr` fails (ENXIO). */
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { bun, libc, ptr } from "./bun.ts";
 import type { ByteSink, ByteSource } from "./child.ts";
+import { hasCode } from "../protocol/error.ts";
 
 const O_CLOEXEC = 0o2000000; // Linux, all architectures that Bun has (fcntl.h)
 const O_WRONLY_NONBLOCK = 0o1 | 0o4000;
@@ -95,9 +96,11 @@ export function pipeSink(fd: number): ByteSink {
   return {
     async write(bytes) {
       if (!open) throw Object.assign(new Error("write EPIPE"), { code: "EPIPE" });
+      const rest = bytes.subarray(writeNow(fd, bytes));
+      if (rest.length === 0) return;
       writing = true;
       try {
-        const written = sink.write(bytes);
+        const written = sink.write(rest);
         if (typeof written !== "number") await written;
         const flushed = sink.flush();
         if (typeof flushed !== "number") await flushed;
@@ -108,6 +111,16 @@ export function pipeSink(fd: number): ByteSink {
     close,
     destroy: close,
   };
+}
+
+/** What a pipe takes at once, which is mostly all: the sink would look twice whether there is room. @returns bytes */
+function writeNow(fd: number, bytes: Uint8Array): number {
+  try {
+    return writeSync(fd, bytes);
+  } catch (error) {
+    if (hasCode(error) && error.code === "EAGAIN") return 0;
+    throw error;
+  }
 }
 
 /**

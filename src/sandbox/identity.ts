@@ -62,8 +62,8 @@ function identityOfPath(path: string): string {
   try {
     // The time of birth too: the inode of what was removed may be given at once to what comes in its place. Where the
     // file system keeps none it is the time of the last change, which only costs a new helper now and then.
-    const { dev, ino, mode, birthtimeNs } = lstatSync(path, { bigint: true });
-    return `${dev}:${ino}:${mode >> 12n}:${birthtimeNs}`;
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false }); // throwing takes longer than looking
+    return found ? `${found.dev}:${found.ino}:${found.mode >> 12n}:${found.birthtimeNs}` : "-";
   } catch {
     return "-";
   }

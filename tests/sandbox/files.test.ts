@@ -19,6 +19,7 @@ import { programUnderTest } from "../harness/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { fileHelpersOf } from "./file_helpers.ts";
 import { at, glob, managed, skip, special } from "./policies.ts";
 
 const EROFS = [-32603, "Read-only file system (os error 30)"];
@@ -95,26 +96,7 @@ async function eventually(fits: () => boolean, why: string): Promise<void> {
 
 /** Processes of this server that are file helpers, inside their sandboxes. */
 function helpers(): number[] {
-  const parents = new Map<number, number>();
-  const found: number[] = [];
-  for (const name of fs.readdirSync("/proc").filter((one) => /^\d+$/.test(one))) {
-    try {
-      const stat = fs.readFileSync(`/proc/${name}/stat`, "latin1");
-      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (state === "Z") continue;
-      parents.set(Number(name), Number(parent));
-      const argv = fs.readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
-      if (argv[1] === "fs-helper") found.push(Number(name));
-    } catch {
-      // ended while we looked
-    }
-  }
-  const isOurs = (pid: number): boolean => {
-    const parent = parents.get(pid);
-    return parent === server.pid || parent === process.pid ||
-      (parent !== undefined && parent > 1 && isOurs(parent));
-  };
-  return found.filter(isOurs);
+  return fileHelpersOf(server.pid, process.pid);
 }
 
 test("inside the policy every method works", async () => {
