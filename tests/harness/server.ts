@@ -30,6 +30,8 @@ export interface ServerOptions {
   /** Added to the test's own environment; `undefined` removes a variable. */
   env?: Record<string, string | undefined>;
   cwd?: string;
+  /** The account to run as (its group has the same number); for a test that is root. */
+  uid?: number | undefined;
   /** The real codex at this path instead of the program under test. */
   codex?: string;
 }
@@ -86,6 +88,7 @@ function launch(options: ServerOptions, defaultListen: string[]) {
   const argv = [...before, codex ? "exec-server" : "serve", ...args, ...(listens ? [] : defaultListen)];
   const child = spawn(program, argv, {
     cwd: options.cwd,
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     detached: true,
     env: { ...process.env, ...(codex ? { CODEX_HOME: codexHome() } : {}), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
