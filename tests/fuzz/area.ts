@@ -9,6 +9,8 @@ export interface Area<C> {
   /** Checks a case that was written down. */
   readonly schema: v.GenericSchema<unknown, C>;
   readonly cases: fc.Arbitrary<C>;
+  /** Cases that are not left to chance: they come before the others, in every round. */
+  readonly always?: readonly C[];
   /** Cases of the short mode: together the areas take about a minute. */
   readonly shortRuns: number;
   /** Tries a case in which {@link World.place} has put the real paths. @throws Error when the server does wrong */
@@ -19,6 +21,7 @@ export interface Area<C> {
 export interface AnyArea {
   readonly name: string;
   readonly cases: fc.Arbitrary<unknown>;
+  readonly always: readonly unknown[];
   readonly shortRuns: number;
   /** @throws Error when the case is none of this area, or the server does wrong */
   attempt(world: World, one: unknown): Promise<void>;

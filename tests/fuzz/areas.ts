@@ -32,8 +32,8 @@ export async function allAreas(): Promise<AnyArea[]> {
   ];
 }
 
-function checked<C>({ name, schema, cases, shortRuns, attempt }: Area<C>): AnyArea {
-  return { name, cases, shortRuns, attempt: (world, one) => attempt(world, v.parse(schema, one)) };
+function checked<C>({ name, schema, cases, always = [], shortRuns, attempt }: Area<C>): AnyArea {
+  return { name, cases, always, shortRuns, attempt: (world, one) => attempt(world, v.parse(schema, one)) };
 }
 
 /** The entries of corpus.jsonl. */

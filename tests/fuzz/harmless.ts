@@ -39,12 +39,13 @@ export const COMMANDS: readonly (readonly string[])[] = [
   [],
 ];
 
-/** Methods that change what a path names. */
-const DESTRUCTIVE: ReadonlySet<string> = new Set([
-  "fs/writeFile",
-  "fs/createDirectory",
-  "fs/remove",
-  "fs/copy",
+/** Methods that only look: they may be given any path. */
+const LOOKING: ReadonlySet<string> = new Set([
+  "fs/readFile",
+  "fs/getMetadata",
+  "fs/canonicalize",
+  "fs/readDirectory",
+  "fs/walk",
 ]);
 
 /** True when a request, still with `{W}` in it, can do no harm. */
@@ -54,7 +55,7 @@ export function isHarmless(method: string, params: unknown): boolean {
       ANY_ARGUMENTS.has(argv[0] ?? "") || COMMANDS.some((known) => sameWords(known, argv))
     );
   }
-  return !DESTRUCTIVE.has(method) || textsIn(params).every(staysBelow);
+  return LOOKING.has(method) || textsIn(params).every(staysBelow);
 }
 
 /** Every list of texts that could be taken for `argv`. */

@@ -107,6 +107,7 @@ export const SCRATCH_URIS: readonly string[] = [
   "file://{W}/..%2F..%2Fc/d/file",
   "file://{W}/dir/../../d/./file",
   "file://{W}/../../../../fifo",
+  "file://{W}/../../../../deep",
   "file://{W}//dir///sub",
   "file://{W}/dir%2Fsub",
   "file://{W}/dir\\sub",
@@ -119,7 +120,8 @@ export const SCRATCH_URIS: readonly string[] = [
   "file://{W}/%zz",
   `file://{W}/${"n".repeat(255)}`,
   `file://{W}/${"n".repeat(256)}`,
-  `file://{W}/${"d/".repeat(2_000)}`,
+  `file://{W}/${"d/".repeat(1_900)}`,
+  `file://{W}/${`${"n".repeat(200)}/`.repeat(25)}`,
   ...INJECTIONS.map((text) => `file://{W}/${encodeURIComponent(text.replaceAll("{W}", ""))}`),
 ];
 

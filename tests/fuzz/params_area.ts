@@ -4,11 +4,11 @@ import * as v from "valibot";
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
 import type { Area } from "./area.ts";
 import { isHarmless } from "./harmless.ts";
-import { hostileValue } from "./hostile.ts";
+import { hostileValue, SCRATCH_URIS } from "./hostile.ts";
 import { CLOSE_CODES } from "./message_rules.ts";
 import { type Declared, METHODS } from "./methods.ts";
 import { isClosing, type Peer, soon } from "./peer.ts";
-import { nearly, valuesOf } from "./schema_values.ts";
+import { type Hints, nearly, valuesOf } from "./schema_values.ts";
 import type { World } from "./world.ts";
 
 const Case = v.object({
@@ -53,10 +53,20 @@ export function paramsAreas(declared: readonly Declared[]): Area<Case>[] {
       name: `params of ${one.name}`,
       schema: Case,
       cases,
+      always: known.hints["file: URI"] ? everyPath(one, known.hints) : [],
       shortRuns: SHORT_RUNS,
       attempt: (world, each) => attempt(world, one, known.mayWait === true, each),
     };
   });
+}
+
+/** Right params with each of the paths. */
+function everyPath({ name, params }: Declared, hints: Hints): Case[] {
+  return SCRATCH_URIS.map((uri): Case => {
+    const plain = { ...hints, "file: URI": fc.constant(uri), sandbox: fc.constant(null) };
+    const [made] = fc.sample(valuesOf(params, plain), { numRuns: 1, seed: 1 });
+    return { method: name, params: made, stage: "ready", then: "wait" };
+  }).filter((one) => isHarmless(name, one.params));
 }
 
 async function attempt(world: World, declared: Declared, mayWait: boolean, one: Case): Promise<void> {

@@ -3,20 +3,21 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Buffer } from "node:buffer";
-import { hasCode } from "../../src/protocol/error.ts";
+import { atExit } from "../harness/at_exit.ts";
+import { programUnderTest } from "../harness/program.ts";
 import { tempDir } from "../harness/temp.ts";
 
 /** The name of the file that {@link INJECTION} would make. */
@@ -29,9 +30,28 @@ export const INJECTIONS: readonly string[] = [
 ];
 /** So many folders lie between the scratch folder and `{W}`: a path may climb that far. */
 export const CLIMB = 4;
+/** Levels of a tree; its paths stay below PATH_MAX, 4,096 bytes. */
+const DEEP = 1_500;
+
+/**
+ * A program as an account can start it: a copy in `folder` where it lies in somebody's private one.
+ * @param folder that the account can get to
+ */
+function reachable(program: string, folder: string): string {
+  for (let path = dirname(program); path !== "/"; path = dirname(path)) {
+    if ((lstatSync(path).mode & 0o001) !== 0) continue;
+    const copy = join(folder, "exec-server");
+    copyFileSync(program, copy);
+    chmodSync(copy, 0o755);
+    return copy;
+  }
+  return program;
+}
 
 /** Folders of one run. */
 export interface Places {
+  /** The compiled program, where the account of the server can start it; undefined for who runs the test. */
+  readonly program: string | undefined;
   readonly home: string;
   readonly temp: string;
   readonly state: string;
@@ -54,6 +74,7 @@ export interface Places {
 /** Makes the folders; they belong to `uid` if it is given, all but the tree that must stay. */
 export function makePlaces(uid: number | undefined): Places {
   const base = tempDir();
+  atExit(() => removeTree(base)); // before that of `tempDir`, which would call itself too often
   if (uid !== undefined) {
     for (const folder of [base, tmpdir()]) {
       if ((lstatSync(folder).mode & 0o001) === 0) chmodSync(folder, 0o711); // the account has to get through
@@ -71,7 +92,9 @@ export function makePlaces(uid: number | undefined): Places {
   if (uid !== undefined) giveAway(base, uid);
   const before = picture(canary);
   let resets = 0;
+  const [program] = programUnderTest();
   return {
+    program: uid === undefined ? undefined : reachable(resolve(program), base),
     home: at("home"),
     temp: at("temp"),
     state: at("state"),
@@ -90,6 +113,10 @@ export function makePlaces(uid: number | undefined): Places {
       removeTree(aside);
       mkdirSync(work, { recursive: true });
       plant(work);
+      if (!existsSync(join(scratch, "deep"))) {
+        plantDeep(join(scratch, "deep"));
+        if (uid !== undefined) giveAway(join(scratch, "deep"), uid);
+      }
       if (uid !== undefined) giveAway(join(scratch, "a"), uid);
     },
     isInjected: () => existsSync(join(work, INJECTED)),
@@ -100,17 +127,22 @@ export function makePlaces(uid: number | undefined): Places {
       }
       return problems;
     },
-    remove: () => rmSync(base, { recursive: true, force: true, maxRetries: 3 }),
+    remove: () => removeTree(base),
   };
 }
 
-/** As far as nobody writes into it; the rest goes with the folder above. */
+/** rm(1): rmSync calls itself for each level, and a tree of the cases has thousands. */
 function removeTree(path: string): void {
   try {
-    rmSync(path, { recursive: true, force: true });
-  } catch (error) {
-    if (!hasCode(error) || error.code !== "ENOTEMPTY") throw error;
+    execFileSync("rm", ["-rf", "--", path], { stdio: "ignore" });
+  } catch {
+    // Somebody still writes into it; the rest goes with the folder above.
   }
+}
+
+/** Deeper than the stack of whoever calls itself for each level may be. */
+function plantDeep(folder: string): void {
+  mkdirSync(join(folder, ...Array<string>(DEEP).fill("d")), { recursive: true });
 }
 
 function plant(root: string): void {

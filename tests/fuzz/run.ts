@@ -63,7 +63,8 @@ export async function explore(world: World, area: AnyArea, seed: number, runs: n
   // What JSON cannot hold must not be what makes a case: it could not be written down.
   const cases = area.cases.map((one): unknown => JSON.parse(JSON.stringify(one)));
   const property = fc.asyncProperty(cases, (one) => tryCase(world, area, one));
-  const result = await fc.check(property, { seed, numRuns: runs });
+  const examples = area.always.map((one): [unknown] => [one]);
+  const result = await fc.check(property, { seed, numRuns: runs + examples.length, examples });
   if (!result.failed) return;
   const [smallest] = result.counterexample ?? [];
   const what = messageOf(result.errorInstance);

@@ -13,6 +13,8 @@ const FIRST_UID = 64_200;
 const UIDS = 1_000;
 /** Helpers of sandboxed file requests end 30 s after their last request; a busy machine takes longer. */
 const SETTLE_LIMIT_MS = 90_000;
+/** How long the end of a server may be on its way, in ms. */
+const END_MS = 1_000;
 const SHARED_FOLDERS = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
 
 /** What a server holds when nothing is asked of it. */
@@ -60,6 +62,7 @@ export async function createWorld(): Promise<World> {
       cwd: places.home,
       env: { HOME: places.home, TMPDIR: places.temp, XDG_STATE_HOME: places.state, USER: undefined },
       uid,
+      program: places.program,
     });
   let server: TestServer = await start();
   let control = await openPeer(server.url);
@@ -103,12 +106,6 @@ export async function createWorld(): Promise<World> {
       const problems = peers.flatMap((peer) => peer.problems);
       for (const peer of peers) if (!peer.closing) peer.end("drop");
       peers = [];
-      const { exitCode, signalCode } = server.process;
-      if (exitCode !== null || signalCode !== null) {
-        const printed = server.stderr().slice(-4_000);
-        await restart();
-        throw new Error(`the server has ended (${exitCode ?? signalCode}): ${printed}`);
-      }
       try {
         const alive = await control.probe();
         if (isClosing(alive)) throw new Error(`the connection of the probes ended: ${alive.code}`);
@@ -116,7 +113,12 @@ export async function createWorld(): Promise<World> {
         await fresh.probe();
         fresh.end("drop");
       } catch (error) {
+        // Either it is just ending, or it is alive and does not answer.
+        const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), END_MS));
+        const exit = await Promise.race([server.exited, late]);
+        const printed = server.stderr().slice(-4_000);
         await restart();
+        if (exit) throw new Error(`the server has ended (${exit.code ?? exit.signal}): ${printed}`);
         throw error;
       }
       problems.push(...logProblems());
