@@ -11,7 +11,7 @@ import { createWorld, type Footprint } from "../tests/fuzz/world.ts";
 import { compile } from "./compile.ts";
 
 /** Rounds are short, so that memory is looked at often. */
-const SHARE_OF_SHORT_RUNS = 1 / 4;
+const SHARE_OF_SHORT_RUNS = 1 / 2;
 
 const { values } = parseArgs({
   options: {

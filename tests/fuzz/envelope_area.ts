@@ -15,7 +15,7 @@ const Case = v.object({
 });
 type Case = v.InferOutput<typeof Case>;
 
-const SHORT_RUNS = 1_200;
+const SHORT_RUNS = 700;
 
 const IDS = [
   "1",

@@ -27,7 +27,7 @@ const Case = v.object({
 });
 type Case = v.InferOutput<typeof Case>;
 
-const SHORT_RUNS = 900;
+const SHORT_RUNS = 500;
 const hex = (bytes: string | Uint8Array) => Buffer.from(bytes).toString("hex");
 
 const request = '{"id":"f","method":"environment/status"}';

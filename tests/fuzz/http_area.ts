@@ -20,7 +20,7 @@ const Case = v.object({
 });
 type Case = v.InferOutput<typeof Case>;
 
-const SHORT_RUNS = 700;
+const SHORT_RUNS = 400;
 /** 100 to 499 is what a client did; of the rest only what HTTP has for unknown methods and versions. */
 const STATUSES = /^HTTP\/1\.[01] (?:1\d\d|2\d\d|4\d\d|501|505) /;
 

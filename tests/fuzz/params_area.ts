@@ -21,7 +21,7 @@ const Case = v.object({
 });
 type Case = v.InferOutput<typeof Case>;
 
-const SHORT_RUNS = 80;
+const SHORT_RUNS = 40;
 
 /** One area for each method. @throws Error for a method that {@link METHODS} does not know */
 export function paramsAreas(declared: readonly Declared[]): Area<Case>[] {

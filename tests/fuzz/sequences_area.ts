@@ -46,10 +46,26 @@ type Step = v.InferOutput<typeof Step>;
 const Case = v.object({ steps: v.array(Step) });
 type Case = v.InferOutput<typeof Case>;
 
-const SHORT_RUNS = 110;
+const SHORT_RUNS = 50;
 const SIGNALS = ["interrupt", "SIGTERM", "SIGKILL", "SIGSTOP", "SIGCONT", "SIGHUP", "SIGWINCH"] as const;
-/** How many of a few ends may come before everything is answered: long polls and graces. */
+/** The longest a request asks to wait, and the longest that a step waits for its answer, in ms. */
 const LONGEST_WAIT_MS = 300;
+
+/** Writes below `{W}`, reads everything. */
+const SANDBOX = {
+  permissions: {
+    type: "managed",
+    network: "restricted",
+    file_system: {
+      type: "restricted",
+      entries: [
+        { path: { type: "special", value: { kind: "root" } }, access: "read" },
+        { path: { type: "path", path: "file://{W}" }, access: "write" },
+      ],
+    },
+  },
+  windowsSandboxLevel: "disabled",
+};
 
 const step: fc.Arbitrary<Step> = fc.record({
   line: fc.nat(LINES - 1),
@@ -182,6 +198,8 @@ function requestOf({ do: what, which, choice }: Step, lines: readonly Line[]): [
         tty: choice % 5 === 0,
         pipeStdin: choice % 3 > 0,
         timeoutMs: choice % 7 === 0 ? 30 : null,
+        sandbox: choice % 8 === 0 ? SANDBOX : null,
+        limits: choice % 9 === 0 ? { openFiles: 20, cpuSeconds: 1 } : null,
         startId: choice % 4 === 0 ? "01234567-89ab-4cde-8f01-23456789abcd" : null,
       }];
     case "read":
@@ -215,19 +233,19 @@ function requestOf({ do: what, which, choice }: Step, lines: readonly Line[]): [
     case "unobserve":
       return ["process/unobserve", { processId: choice % 2 === 0 ? "seen" : processId }];
     case "file":
-      return fileRequest(choice);
+      return fileRequest(choice, choice % 8 === 0 ? SANDBOX : null);
     default:
       return ["process/list", null];
   }
 }
 
-function fileRequest(choice: number): [string, unknown] {
+function fileRequest(choice: number, sandbox: unknown): [string, unknown] {
   const path = choice % 2 === 0 ? "file://{W}/dir" : "file://{W}/file";
   switch (choice % 6) {
     case 0:
-      return ["fs/writeFile", { path, dataBase64: "aGk=" }];
+      return ["fs/writeFile", { path, dataBase64: "aGk=", sandbox }];
     case 1:
-      return ["fs/remove", { path }];
+      return ["fs/remove", { path, sandbox }];
     case 2:
       return ["fs/copy", {
         sourcePath: "file://{W}/dir",
@@ -235,11 +253,11 @@ function fileRequest(choice: number): [string, unknown] {
         recursive: true,
       }];
     case 3:
-      return ["fs/readFile", { path }];
+      return ["fs/readFile", { path, sandbox }];
     case 4:
-      return ["fs/createDirectory", { path: "file://{W}/dir/sub/more" }];
+      return ["fs/createDirectory", { path: "file://{W}/dir/sub/more", sandbox }];
     default:
-      return ["fs/readDirectory", { path }];
+      return ["fs/readDirectory", { path, sandbox }];
   }
 }
 
