@@ -69,7 +69,7 @@ function typeText(schema: v.GenericSchema): string {
 }
 
 /** The checks of a string are functions, so samples have to tell which kind it is. */
-function stringText(schema: v.GenericSchema): string {
+export function stringText(schema: v.GenericSchema): "file: URI" | "base64" | "string" | "UUID" {
   const uri = v.safeParse(schema, "file:///a");
   if (uri.success && uri.output instanceof URL) return "file: URI";
   const bytes = v.safeParse(schema, "aGk=");
@@ -80,16 +80,19 @@ function stringText(schema: v.GenericSchema): string {
   throw new Error("an unknown kind of string: add it to scripts/docs/schema.ts");
 }
 
-function itemOf(schema: v.GenericSchema): v.GenericSchema {
+/** What an array schema takes as its items. */
+export function itemOf(schema: v.GenericSchema): v.GenericSchema {
   return asSchema(Reflect.get(schema, "item"));
 }
 
-function wordsOf(schema: v.GenericSchema): unknown[] {
+/** The words of a picklist. */
+export function wordsOf(schema: v.GenericSchema): unknown[] {
   const options: unknown = Reflect.get(schema, "options");
   return Array.isArray(options) ? options : [];
 }
 
-function asSchema(value: unknown): v.GenericSchema {
+/** A value that has to be a schema. @throws Error when it is none */
+export function asSchema(value: unknown): v.GenericSchema {
   if (isSchema(value)) return value;
   throw new Error("not a valibot schema");
 }

@@ -24,7 +24,7 @@ export interface RawSocket {
 }
 
 /** Something from the front of the received bytes, or how many it needs at least. */
-type Parsed<T> = { value: T; size: number } | { needed: number };
+export type Parsed<T> = { value: T; size: number } | { needed: number };
 
 /** Connects and upgrades. */
 export async function openRaw(url: string): Promise<RawSocket> {
@@ -106,7 +106,8 @@ function short(header: Buffer, length: number, opcode: number): Buffer {
   return Buffer.concat([header.subarray(0, 1), Buffer.from([0x80 | length, 0, 0, 0, 0])]);
 }
 
-function parseFrame(bytes: Buffer): Parsed<Frame> {
+/** The frame at the front of some bytes. */
+export function parseFrame(bytes: Buffer): Parsed<Frame> {
   if (bytes.length < 2) return { needed: 2 };
   const first = bytes.readUInt8(0), seven = bytes.readUInt8(1) & 0x7f;
   const offset = seven === 127 ? 10 : seven === 126 ? 4 : 2;

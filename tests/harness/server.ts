@@ -34,6 +34,10 @@ export interface ServerOptions {
   /** Added to the test's own environment; `undefined` removes a variable. */
   env?: Record<string, string | undefined>;
   cwd?: string;
+  /** The account to run as (its group has the same number); for a test that is root. */
+  uid?: number | undefined;
+  /** This copy of the compiled program instead of the one under test. */
+  program?: string | undefined;
   /** The real codex at this path instead of the program under test. */
   codex?: string;
 }
@@ -92,12 +96,14 @@ export function runServer(options: ServerOptions): Promise<Ended> {
 
 function launch(options: ServerOptions, defaultListen: string[]) {
   const codex = options.codex !== undefined || isCodex;
-  const [program, before] = options.codex === undefined ? programUnderTest() : [options.codex, []];
+  const given = options.codex ?? options.program;
+  const [program, before] = given === undefined ? programUnderTest() : [given, []];
   const args = options.args ?? [];
   const listens = args.some((a) => a === "--listen" || a.startsWith("--listen="));
   const argv = [...before, codex ? "exec-server" : "serve", ...args, ...(listens ? [] : defaultListen)];
   const child = spawn(program, argv, {
     cwd: options.cwd,
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     detached: true,
     env: { ...process.env, ...(codex ? { CODEX_HOME: codexHome() } : {}), ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
