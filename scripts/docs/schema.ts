@@ -69,7 +69,7 @@ function typeText(schema: v.GenericSchema): string {
 }
 
 /** The checks of a string are functions, so samples have to tell which kind it is. */
-export function stringText(schema: v.GenericSchema): "file: URI" | "base64" | "string" | "UUID" {
+export function stringText(schema: v.GenericSchema): "file: URI" | "base64" | "string" | "time" | "UUID" {
   const uri = v.safeParse(schema, "file:///a");
   if (uri.success && uri.output instanceof URL) return "file: URI";
   const bytes = v.safeParse(schema, "aGk=");

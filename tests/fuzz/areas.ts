@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { AnyArea, Area } from "./area.ts";
+import { binaryArea } from "./binary_area.ts";
 import { envelopeArea } from "./envelope_area.ts";
 import { framesArea } from "./frames_area.ts";
 import { httpArea } from "./http_area.ts";
@@ -29,6 +30,7 @@ export async function allAreas(): Promise<AnyArea[]> {
     checked(httpArea),
     checked(framesArea),
     checked(envelopeArea),
+    checked(binaryArea),
   ];
 }
 

@@ -24,8 +24,11 @@ const SHORT_RUNS = 400;
 /** 100 to 499 is what a client did; of the rest only what HTTP has for unknown methods and versions. */
 const STATUSES = /^HTTP\/1\.[01] (?:1\d\d|2\d\d|4\d\d|501|505) /;
 
+/** Stands for the token of the server. */
+const TOKEN = "{TOKEN}";
 const GOOD: [string, string][] = [
-  ["Host", "x"],
+  ["Host", "localhost"],
+  ["Authorization", `Bearer ${TOKEN}`],
   ["Connection", "Upgrade"],
   ["Upgrade", "websocket"],
   ["Sec-WebSocket-Version", "13"],
@@ -80,6 +83,8 @@ const header = fc.tuple(
       "99999999999999999999",
       "100-continue",
       "Bearer x",
+      `Bearer ${TOKEN}`,
+      "localhost",
       "127.0.0.1:1",
       "a\0b",
       "ü",
@@ -119,6 +124,8 @@ const cases: fc.Arbitrary<Case> = fc.record({
         "/readyz",
         "/readyz?x=1",
         "/?a=b",
+        `/?token=${TOKEN}`,
+        "/?token=x",
         "//",
         "/%00",
         "/%",
@@ -142,7 +149,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
     { weight: 1, arbitrary: fc.constantFrom("HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "", "HTTP", "http/1.1") },
   ),
   headers: fc.tuple(
-    fc.subarray(GOOD, { minLength: 3 }),
+    fc.subarray(GOOD, { minLength: 4 }),
     fc.array(header, { maxLength: 3 }),
     fc.boolean(),
   ).map(([good, odd, first]) => first ? [...odd, ...good] : [...good, ...odd]),
@@ -181,7 +188,7 @@ export const httpArea: Area<Case> = {
       });
     });
     try {
-      const whole = bytesOf(one);
+      const whole = bytesOf(one, new URL(world.url).searchParams.get("token") ?? "");
       const bytes = one.cut === null ? whole : whole.subarray(0, one.cut);
       socket.write(bytes.subarray(0, one.pieces));
       if (bytes.length > one.pieces) socket.write(bytes.subarray(one.pieces));
@@ -197,9 +204,9 @@ export const httpArea: Area<Case> = {
   },
 };
 
-function bytesOf({ method, target, version, headers, lineEnd, body }: Case): Buffer {
+function bytesOf({ method, target, version, headers, lineEnd, body }: Case, token: string): Buffer {
   const lines = [`${method} ${target} ${version}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
-  return Buffer.from(`${lines.join(lineEnd)}${lineEnd}${lineEnd}${body}`);
+  return Buffer.from(`${lines.join(lineEnd)}${lineEnd}${lineEnd}${body}`.replaceAll(TOKEN, token));
 }
 
 function isComplete({ cut, lineEnd, headers, body, method, version }: Case): boolean {

@@ -3,6 +3,8 @@ import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 import { type Frame, Opcode, parseFrame } from "../harness/raw_socket.ts";
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
+import { outputOfFrame } from "../../src/process/wire_bytes.ts";
+import { parseFrame as parseBinary } from "../../src/rpc/frame.ts";
 import { frameBytes, textFrame } from "./frame_bytes.ts";
 import { messageProblem } from "./message_rules.ts";
 
@@ -78,9 +80,9 @@ export function resetSocket(socket: Socket): void {
   else socket.destroy();
 }
 
-const UPGRADE =
-  "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const upgradeOf = ({ pathname, search, host }: URL) =>
+  `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /** Connects and upgrades; no handshake. */
 export async function openPeer(url: string): Promise<Peer> {
@@ -92,12 +94,22 @@ export async function openPeer(url: string): Promise<Peer> {
   let received: Buffer<ArrayBufferLike> = Buffer.alloc(0);
   let needed = 1;
   let pieces: Buffer[] = [];
+  let isBinary = false;
   let upgraded: (() => void) | undefined;
   let closing: Closing | undefined;
   let farewell: Closing | undefined;
   let lastId = 0;
 
-  const message = (bytes: Buffer) => {
+  const message = (bytes: Buffer, isBinary: boolean) => {
+    if (isBinary) {
+      try {
+        const { processId, event } = outputOfFrame(parseBinary(bytes));
+        messages.push({ method: "process/output", params: { processId, seq: event.seq } });
+      } catch (error) {
+        problems.push(`a binary message: ${error}`);
+      }
+      return;
+    }
     const text = bytes.toString();
     let value: unknown;
     try {
@@ -127,9 +139,10 @@ export async function openPeer(url: string): Promise<Peer> {
       farewell = { code, reason: payload.subarray(2).toString() };
       return write(frameBytes(controlFrame(Opcode.close, payload)));
     }
+    if (pieces.length === 0) isBinary = opcode === Opcode.binary;
     pieces.push(payload);
     if (!fin) return;
-    message(Buffer.concat(pieces));
+    message(Buffer.concat(pieces), isBinary);
     pieces = [];
   };
   const takeFrames = () => {
@@ -169,7 +182,7 @@ export async function openPeer(url: string): Promise<Peer> {
   });
 
   const ready = new Promise<void>((resolve) => upgraded = resolve);
-  socket.write(UPGRADE);
+  socket.write(upgradeOf(new URL(url)));
   await soon("upgrade", Promise.race([ready, closed]));
   if (closing !== undefined) throw new Error("the connection ended during the upgrade");
 

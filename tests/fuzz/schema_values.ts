@@ -73,6 +73,8 @@ function textsOf(schema: v.GenericSchema, hints: Hints): fc.Arbitrary<unknown> {
       return fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString("base64"));
     case "UUID":
       return fc.uuid();
+    case "time":
+      return fc.date({ noInvalidDate: true }).map((date) => date.toISOString());
     case "string":
       return fc.oneof(fc.string({ unit: "grapheme", maxLength: 12 }), fc.constantFrom(...HOSTILE_TEXTS));
   }

@@ -60,7 +60,13 @@ export async function createWorld(): Promise<World> {
         "json",
       ],
       cwd: places.home,
-      env: { HOME: places.home, TMPDIR: places.temp, XDG_STATE_HOME: places.state, USER: undefined },
+      env: {
+        HOME: places.home,
+        TMPDIR: places.temp,
+        XDG_STATE_HOME: places.state,
+        XDG_RUNTIME_DIR: places.state,
+        USER: undefined,
+      },
       uid,
       program: places.program,
     });
