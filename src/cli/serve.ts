@@ -5,9 +5,11 @@ import type { Floor } from "../sandbox/floor.ts";
 import { takeCustody } from "../server/custody.ts";
 import { parseListen } from "../server/address.ts";
 import { listen } from "../server/listen.ts";
+import { descriptorLimit, withinDescriptors } from "../server/limits.ts";
 import { LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS } from "../server/server.ts";
 import { ExitCode, UsageError } from "./exit.ts";
+import { serverLimits } from "./server_limits.ts";
 import {
   countOption,
   listOption,
@@ -59,6 +61,15 @@ export async function serve(options: Options): Promise<number> {
   );
   const floor = floorOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
+  const limits = serverLimits(options);
+  const held = withinDescriptors(limits, descriptorLimit());
+  if (held.connections < limits.connections || held.processes < limits.processes) {
+    const { connections, processes } = held;
+    log("warn", "fewer than asked for: raise the hard limit of open files (ulimit -Hn)", {
+      connections,
+      processes,
+    });
+  }
   const server = await createServer({
     concurrentRequests: countOption(
       options,
@@ -79,6 +90,7 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
+    limits: held,
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",

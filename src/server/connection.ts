@@ -18,7 +18,16 @@ import type { ProcessEvent } from "../process/trait.ts";
 import { exitToWire } from "../process/wire_exit.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
+import {
+  FAIR_BYTES,
+  FAIR_REQUESTS,
+  MAX_ALL_REQUEST_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_RUNNING_REQUESTS,
+  REQUEST_OVERHEAD_BYTES,
+} from "../rpc/load.ts";
 import type { Call, Lane } from "../rpc/route.ts";
+import { createInbox } from "../rpc/turns.ts";
 import type { Attachment, Session } from "../session/session.ts";
 import type { Server } from "./server.ts";
 
@@ -27,14 +36,22 @@ interface Work {
   readonly id: RequestId;
   readonly area: Area;
   readonly lane: Lane;
+  /** What it takes up until it is answered. */
+  readonly bytes: number;
   readonly run: (call: Call) => unknown;
 }
 
 /**
  * Serves one client until its connection ends; then its session is detached.
  * @param peer the client's address and port, for messages and logs
+ * @param bytesRead how much has been read of its socket
  */
-export function serveConnection(server: Server, socket: WebSocket, peer: string): void {
+export function serveConnection(
+  server: Server,
+  socket: WebSocket,
+  peer: string,
+  bytesRead: () => number,
+): void {
   let session: Session | undefined;
   let state: "new" | "resuming" | "opened" | "ready" | "evicted" = "new";
   let early: string[] = []; // messages that came while a session was being resumed
@@ -46,11 +63,21 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   let draining = false;
   const running = new Map<Work, () => void>(); // how to reject what is being handled
   const gone = new AbortController();
+  const { load } = server;
+  let messages = 0;
+  let requestBytes = 0;
+  let isOpen = true;
 
+  const inbox = createInbox<string | undefined>({
+    handle: (text) => text === undefined ? malformed("invalid unicode code point") : receive(text),
+    full: () => channel.pause("inbox"),
+    empty: () => channel.resume("inbox"),
+    busy: () => channel.flooded ? (again) => channel.onDrain(again) : undefined,
+  });
   const channel = socketChannel(socket, {
     message(text) {
-      if (text === undefined) return malformed("invalid unicode code point");
-      receive(text);
+      messages++;
+      inbox.push(text);
     },
     pong(payload) {
       if (session && session.attachment === attachment && /^\d{1,15}$/.test(payload)) {
@@ -61,13 +88,36 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
       queue = early = [];
       queueHead = 0;
+      isOpen = false;
+      load.requestBytes -= requestBytes;
+      inbox.clear();
+      endWatch();
       gone.abort(new ExecServerError("DISCONNECTED", "the connection is gone"));
+      clearTimeout(handshake);
       if (session && attachment) server.registry.detach(session, attachment);
       server.connections.delete(shutdown);
     },
-  });
+  }, load);
   const shutdown = () => channel.close(CloseCode.goingAway, "server is shutting down");
   server.connections.add(shutdown);
+  const endWatch = server.incoming.watch({
+    bytesRead,
+    messages: () => messages,
+    active: () => channel.active(),
+    hold: (held) => held ? channel.pause("incoming") : channel.resume("incoming"),
+    cut(reason) {
+      server.log("warn", "connection cut", { peer, reason: `message ${reason}` });
+      channel.close(
+        reason === "too big" ? CloseCode.tooBig : CloseCode.protocolViolation,
+        reason === "too big" ? "message too big" : "others wait for a message that does not come",
+      );
+    },
+  });
+  const { handshakeMs } = server.options.limits;
+  const handshake = setTimeout(
+    () => violation(`no initialize within ${handshakeMs / 1000} s (--handshake-timeout)`),
+    handshakeMs,
+  );
 
   let attachment: Attachment | undefined;
   const makeAttachment = (acknowledges: boolean): Attachment => ({
@@ -122,7 +172,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
     switch (message.kind) {
       case "request":
-        return request(message.id, message.method, message.params);
+        return request(message.id, message.method, message.params, text.length + REQUEST_OVERHEAD_BYTES);
       case "notification":
         return notification(message.method, message.params);
       default:
@@ -147,7 +197,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
   };
 
-  const request = (id: RequestId, method: string, params: unknown) => {
+  const request = (id: RequestId, method: string, params: unknown, bytes: number) => {
     try {
       if (method === Initialize.name) return initialize(id, params);
       const route = (session ? server.routesOf(session) : server.declared).get(method);
@@ -161,7 +211,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       if (state !== "ready") {
         throw invalidRequest(`client must send initialized before using ${area} methods`);
       }
-      accept({ id, area, lane: route.lane, run });
+      accept({ id, area, lane: route.lane, bytes, run });
     } catch (error) {
       refuse(id, error, "exec");
     }
@@ -172,6 +222,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     if (session) throw invalidRequest("initialize may only be sent once per connection");
     const own = makeAttachment(params.acknowledgesOutput);
     const opened = (got: Session) => {
+      clearTimeout(handshake);
       session = got;
       attachment = own;
       state = "opened";
@@ -218,6 +269,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
 
   const accept = (work: Work) => {
     if (work.lane === "control") return start(work);
+    if (work.lane === "ordinary") count(work.bytes);
     if (channel.congested || queue.length > queueHead || !hasPlace(work)) {
       queue.push(work);
       return relieve();
@@ -225,10 +277,17 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     start(work);
   };
 
+  const count = (bytes: number) => {
+    if (!isOpen) return; // all of it was taken off at its end
+    requestBytes += bytes;
+    load.requestBytes += bytes;
+  };
+
   const hasPlace = (work: Work) =>
     work.lane === "waiting"
       ? waiting < MAX_WAITING_REQUESTS
-      : runningOrdinary < server.options.concurrentRequests;
+      : runningOrdinary < server.options.concurrentRequests &&
+        (load.running < MAX_RUNNING_REQUESTS || runningOrdinary < FAIR_REQUESTS);
 
   /** Starts what may start; stops reading the socket while too much waits or the client does not read answers. */
   const relieve = () => {
@@ -249,7 +308,9 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         relieve();
       });
     }
-    const full = queue.length - queueHead >= MAX_WAITING_REQUESTS || channel.flooded;
+    const full = queue.length - queueHead >= MAX_WAITING_REQUESTS || channel.flooded ||
+      requestBytes >= MAX_REQUEST_BYTES ||
+      requestBytes >= FAIR_BYTES && load.requestBytes >= MAX_ALL_REQUEST_BYTES;
     if (full === paused) return;
     paused = full;
     if (full) channel.pause();
@@ -257,7 +318,10 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   };
 
   const start = (work: Work) => {
-    if (work.lane === "ordinary") runningOrdinary++;
+    if (work.lane === "ordinary") {
+      runningOrdinary++;
+      load.running++;
+    }
     if (work.lane === "waiting") waiting++;
     let after: { readonly action: () => void; readonly always: boolean }[] | undefined;
     let answered = false;
@@ -272,7 +336,11 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     };
     const done = (answer: () => void) => {
       running.delete(work);
-      if (work.lane === "ordinary") runningOrdinary--;
+      if (work.lane === "ordinary") {
+        runningOrdinary--;
+        load.running--;
+        count(-work.bytes);
+      }
       if (work.lane === "waiting") waiting--;
       if (!answered) answer();
       for (const { action, always } of after ?? []) {
