@@ -94,6 +94,7 @@ export async function serve(options: Options): Promise<number> {
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
+      memory: retention.memory,
       spillFolder: textOption(options, "spill-dir") ?? retention.spillFolder,
       shared: {
         usedBytes: 0,
