@@ -1,7 +1,7 @@
 /** What all connections of a server have under way together: none may take what the others need. */
 
 /** Bytes that wait for all sockets together; from then on a connection gets no more than {@link FAIR_BYTES}. */
-export const MAX_OUTGOING_BYTES = 32 * 1024 * 1024;
+export const MAX_OUTGOING_BYTES = 16 * 1024 * 1024;
 /** What one connection may have waiting, in either direction, however much the others have. */
 export const FAIR_BYTES = 64 * 1024;
 /** Bytes of the ordinary requests of one connection that have not been answered; then its socket is not read. */
