@@ -46,6 +46,15 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
     "--concurrent-requests <count>",
     "Requests of one connection that run at the same time (default: 64)",
   )
+  .option("--max-connections <count>", "Open connections; one more is answered 503 (default: 4096)")
+  .option(
+    "--handshake-timeout <seconds>",
+    "Time for the request to upgrade, and again for initialize (default: 10)",
+  )
+  .option("--max-message <size>", "Largest message of a client, from 1M to 64M (default: 64M)")
+  .option("--max-sessions <count>", "Sessions, those without a connection too (default: 4096)")
+  .option("--max-processes <count>", "Processes of all sessions that run (default: 1024)")
+  .option("--max-session-processes <count>", "Processes of one session that run (default: 256)")
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
   .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
   .option(

@@ -9,6 +9,7 @@ import { type Account, findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
 import { isLocal, withToken } from "../server/address.ts";
 import { createAuth } from "../server/auth.ts";
+import { descriptorLimit, withinDescriptors } from "../server/limits.ts";
 import { listen, type ListenOptions } from "../server/listen.ts";
 import { type Log, LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { dropPrivileges, isRealRoot, ROOT_WARNING } from "../server/privileges.ts";
@@ -17,6 +18,7 @@ import { announce, connectionFiles } from "./announce.ts";
 import { authOption } from "./serve_auth.ts";
 import { ExitCode, UsageError } from "./exit.ts";
 import { listenOptions } from "./listen_options.ts";
+import { serverLimits } from "./server_limits.ts";
 import {
   countOption,
   listOption,
@@ -102,6 +104,15 @@ export async function serve(options: Options): Promise<number> {
   const auditing = auditOptions(options, token);
   const account = userOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
+  const limits = serverLimits(options);
+  const held = withinDescriptors(limits, descriptorLimit());
+  if (held.connections < limits.connections || held.processes < limits.processes) {
+    const { connections, processes } = held;
+    log("warn", "fewer than asked for: raise the hard limit of open files (ulimit -Hn)", {
+      connections,
+      processes,
+    });
+  }
   const chosen: ServerOptions = {
     concurrentRequests: countOption(
       options,
@@ -122,9 +133,11 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
+    limits: held,
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",
+      memory: retention.memory,
       spillFolder: retention.spillFolder,
       shared: {
         usedBytes: 0,

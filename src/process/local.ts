@@ -4,6 +4,7 @@ import { MAX_TERMINAL_SIDE, MAX_TIMER_MS } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
 import { endFamilies, type Family, usageOf } from "./family.ts";
 import { createLocalProcess, type LocalProcess } from "./local_process.ts";
+import type { ProcessQuota } from "./quota.ts";
 import type { Retention } from "./retention.ts";
 import type { Enforced } from "./sandboxed.ts";
 import type { EnvPolicy, ProcessSummary, ResourceLimits, TerminalSize } from "./trait.ts";
@@ -36,6 +37,8 @@ export interface LocalProcesses {
   get(id: string): LocalProcess | undefined;
   /** Forgets a closed process, so that its id can be used again. What it left running stays the session's. */
   remove(id: string): void;
+  /** True when nothing is kept, and nothing runs that was ever started here. */
+  readonly isEmpty: boolean;
   /** All of them, also those still starting. */
   list(): readonly LocalProcess[];
   /** What may be told of them. */
@@ -47,8 +50,16 @@ export interface LocalProcesses {
   dispose(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
-/** An empty table of processes. */
-export function createLocalProcesses(retention: Retention): LocalProcesses {
+const UNCOUNTED: ProcessQuota = { take: () => () => {} };
+
+/**
+ * An empty table of processes.
+ * @param quota says how many may run
+ */
+export function createLocalProcesses(
+  retention: Retention,
+  quota: ProcessQuota = UNCOUNTED,
+): LocalProcesses {
   const table = new Map<string, LocalProcess>();
   const starts = new WeakMap<LocalProcess, { readonly startId: string; readonly running: Promise<void> }>();
   const families = new Set<Family>(); // each leaves by itself when nothing is left of it
@@ -67,7 +78,9 @@ export function createLocalProcesses(retention: Retention): LocalProcesses {
         await start.running;
         return existing;
       }
+      const leave = quota.take([...table.values()].filter(({ log }) => !log.closed).length);
       const started = createLocalProcess(options, retention, families);
+      started.process.ended.finally(leave).catch(() => {});
       if (typeof options.startId === "string") {
         starts.set(started.process, { startId: options.startId, running: started.running });
       }
@@ -82,6 +95,9 @@ export function createLocalProcesses(retention: Retention): LocalProcesses {
     },
     get: (id) => table.get(id),
     remove: (id) => void table.delete(id),
+    get isEmpty() {
+      return table.size === 0 && families.size === 0;
+    },
     list: () => [...table.values()],
     summaries() {
       const all = [...table.values()];

@@ -9,6 +9,7 @@
 import type { ExecServerError } from "../protocol/error.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import { BLOCK_BYTES, createByteStore, type StoredBytes } from "./byte_store.ts";
+import type { MemoryUser } from "./memory_budget.ts";
 import {
   GUARANTEED_BYTES,
   MAX_ATTACHED_BYTES,
@@ -156,8 +157,16 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       head = 0;
     }
     if (!attached && store.memoryBytes > MEMORY_BYTES && retention.spillFolder !== undefined && !diskFull) {
-      spill(retention.spillFolder);
+      spill(retention.spillFolder, MEMORY_BYTES);
     }
+    retention.memory?.set(memoryUser, store.memoryBytes);
+  };
+
+  const memoryUser: MemoryUser = {
+    spill() {
+      if (retention.spillFolder !== undefined && !diskFull) spill(retention.spillFolder, 0);
+      return store.memoryBytes;
+    },
   };
 
   const drop = (oldest: Entry) => {
@@ -172,11 +181,12 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     head++;
   };
 
-  const spill = (folder: string) => {
+  const spill = (folder: string, most: number) => {
+    if (store.memoryBytes <= BLOCK_BYTES) return; // nothing but the block that is being filled
     try {
       file ??= openSpillFile(folder, BLOCK_BYTES);
-      store.spill(file, MEMORY_BYTES);
-      diskFull = store.memoryBytes > MEMORY_BYTES + 2 * BLOCK_BYTES;
+      store.spill(file, most);
+      diskFull = store.memoryBytes > most + 2 * BLOCK_BYTES;
     } catch {
       diskFull = true; // no folder to write to: memory is all there is, and the producer waits
     }
@@ -363,6 +373,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       entries = kept.filter(({ stored }) => !stored); // whoever is behind must still learn of the end
       head = 0;
       count(-retainedBytes);
+      retention.memory?.set(memoryUser, 0);
       undeliveredBytes = 0;
       file?.close();
       file = undefined;

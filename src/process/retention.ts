@@ -1,5 +1,6 @@
 /** How much undelivered output is kept, and where. Bytes and events. */
 import { tmpdir } from "node:os";
+import { createMemoryBudget, MAX_MEMORY_BYTES, type MemoryBudget } from "./memory_budget.ts";
 
 /** Output of one process that is kept in memory. Delivered output up to this much stays readable. */
 export const MEMORY_BYTES = 1024 * 1024;
@@ -32,6 +33,8 @@ export interface Retention {
   readonly dropOldest: boolean;
   /** Where output goes that has no room in memory. Undefined: nowhere, the producer waits. */
   readonly spillFolder: string | undefined;
+  /** What all logs together have in memory; without it each has its own limits only. */
+  readonly memory?: MemoryBudget | undefined;
   /** The server's total. */
   readonly shared: { usedBytes: number; readonly maxBytes: number };
 }
@@ -42,6 +45,7 @@ export function defaultRetention(): Retention {
     maxBytes: DEFAULT_RETAINED_BYTES,
     dropOldest: false,
     spillFolder: tmpdir(),
+    memory: createMemoryBudget(MAX_MEMORY_BYTES),
     shared: { usedBytes: 0, maxBytes: DEFAULT_SERVER_RETAINED_BYTES },
   };
 }

@@ -23,6 +23,8 @@ export const RpcCode = {
   sessionAttached: -32010,
   /** Added: what is asked for cannot be had on this server's machine. */
   unsupported: -32011,
+  /** Added: a limit of the server is reached; the text names it and the option that sets it. */
+  limitReached: -32012,
 } as const;
 
 /** Names of failures that are not operating-system errors. */
@@ -37,6 +39,7 @@ export type ErrorName =
   | "SESSION_TAKEN_OVER"
   | "UNSUPPORTED"
   | "SANDBOX_UNAVAILABLE"
+  | "LIMIT_REACHED"
   | "DISCONNECTED"
   | "UNKNOWN_OUTCOME"
   | "OUTPUT_LOST"
@@ -89,6 +92,17 @@ export function invalidRequest(message: string): ExecServerError {
 /** -32602: a parameter's value is wrong. */
 export function invalidParams(message: string): ExecServerError {
   return new ExecServerError("INVALID_PARAMS", message, { rpcCode: RpcCode.invalidParams });
+}
+
+/**
+ * -32012: a limit of the server is reached.
+ * @param option the option of `serve` that sets it
+ * @param advice what the client may do
+ */
+export function limitReached(problem: string, option: string, advice: string): ExecServerError {
+  return new ExecServerError("LIMIT_REACHED", `${problem}: ${advice}, or raise ${option}`, {
+    rpcCode: RpcCode.limitReached,
+  });
 }
 
 /** -32011: it cannot be had here; the text says why, and what to do. */
@@ -174,6 +188,8 @@ function nameOfRpcCode(rpcCode: number, message: string): ErrorName {
       return "NOT_FOUND";
     case RpcCode.sessionAttached:
       return "SESSION_ATTACHED";
+    case RpcCode.limitReached:
+      return "LIMIT_REACHED";
     case RpcCode.unsupported:
       return "UNSUPPORTED";
     default:

@@ -1,6 +1,7 @@
 /** One WebSocket as a channel of text messages with backpressure, for both ends of the wire. */
 import type { WebSocket } from "ws";
 import { MAX_FRAME_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { createLoad, FAIR_BYTES, type Load, MAX_OUTGOING_BYTES } from "./load.ts";
 import { isFrame } from "./frame.ts";
 
 /** Close codes that this project sends (RFC 6455, section 7.4; 4000 and above are ours). */
@@ -8,6 +9,7 @@ export const CloseCode = {
   normal: 1000,
   goingAway: 1001,
   protocolViolation: 1008,
+  tooBig: 1009,
   takenOver: 4001,
 } as const;
 
@@ -29,7 +31,10 @@ export interface Channel {
   send(text: string): void;
   /** Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. */
   sendFrame(message: Uint8Array): void;
-  /** True while more than 1 MiB waits for the socket: stop producing until {@link onDrain}. */
+  /**
+   * True while more than 1 MiB waits for the socket, or for all sockets together too much: stop producing until
+   * {@link onDrain}.
+   */
   readonly congested: boolean;
   /** True while so much waits that even small answers must stop: the peer asks and does not read. */
   readonly flooded: boolean;
@@ -37,9 +42,14 @@ export interface Channel {
   onDrain(action: () => void): void;
   /** Sends a ping behind everything that was sent before. */
   ping(payload: string): void;
-  /** Stops and resumes the reading of the socket, so that TCP holds back the peer. */
-  pause(): void;
-  resume(): void;
+  /**
+   * Stops and resumes the reading of the socket, so that TCP holds back the peer.
+   * @param why it is read again when nobody has a reason not to
+   */
+  pause(why?: string): void;
+  resume(why?: string): void;
+  /** Bytes came of which no message has become yet: the peer is there. */
+  active(): void;
   /** Sends a close frame, and cuts the connection if the peer does not answer it. */
   close(code: number, reason: string): void;
 }
@@ -55,8 +65,23 @@ const PEER_TIMEOUT_MS = 45_000;
 /** How long a peer may take to answer a close frame, in ms. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Wraps an open WebSocket. */
-export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel {
+/** Pings of a peer between two heartbeats; each costs us as much as a message, and nobody needs so many. */
+const MAX_PINGS = 1_000;
+/** The least that a pong takes on its way, for what counts as waiting. */
+const PONG_BYTES = 6;
+
+/**
+ * Wraps an open WebSocket.
+ * @param load what all connections of a server have under way, for one that was opened with `autoPong: false`; absent
+ * for a client
+ */
+export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: Load): Channel {
+  const shared = load ?? createLoad();
+  const holds = new Set<string>();
+  let pings = 0;
+  let pongIsDue = false;
+  let owedPong: Buffer | undefined;
+  let closing = false;
   let backlog = 0;
   let drainers: (() => void)[] = [];
   let open = true;
@@ -67,6 +92,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
   // A peer that vanished without a word is found whatever TCP thinks. Bytes that drain are a sign of life too.
   const heartbeat = setInterval(() => {
     const now = performance.now();
+    pings = 0;
     if (now - lastSign >= PEER_TIMEOUT_MS) return socket.terminate();
     if (now - lastPing < PING_INTERVAL_MS) return;
     lastPing = now;
@@ -74,24 +100,75 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
   }, HEARTBEAT_MS);
   heartbeat.unref();
 
+  /** More than this, or more than its share of what all sockets have, waits. */
+  const exceeds = (ownBytes: number, allBytes: number) =>
+    backlog >= ownBytes || backlog >= FAIR_BYTES && shared.outgoingBytes >= allBytes;
+  const congested = () => exceeds(SOCKET_HIGH_WATER_BYTES, MAX_OUTGOING_BYTES);
+
   const sent = (bytes: number) => {
     alive();
+    if (!open) return;
     backlog -= bytes;
-    if (backlog >= SOCKET_HIGH_WATER_BYTES || drainers.length === 0 || !open) return;
+    shared.outgoingBytes -= bytes;
+    if (congested()) return;
+    if (owedPong) pong();
+    if (drainers.length === 0) return;
     const actions = drainers;
     drainers = [];
     for (const action of actions) action();
   };
 
-  const send = (data: string | Uint8Array, bytes: number, fin: boolean, binary = false) => {
+  const waits = (bytes: number) => {
     backlog += bytes;
-    socket.send(data, { binary, fin }, () => sent(bytes));
+    shared.outgoingBytes += bytes;
+    return () => sent(bytes);
+  };
+  const send = (data: string | Uint8Array, bytes: number, fin: boolean, binary = false) =>
+    socket.send(data, { binary, fin }, waits(bytes));
+
+  const pong = () => {
+    const payload = owedPong;
+    owedPong = undefined;
+    if (payload && socket.readyState === socket.OPEN) {
+      socket.pong(payload, false, waits(PONG_BYTES + payload.length));
+    }
+  };
+  /**
+   * Pings are answered by us, of several that came together only the newest (RFC 6455, 5.5.3): the library would keep
+   * an answer to each of them for a peer that does not read.
+   */
+  const pinged = (payload: Buffer) => {
+    if (closing) return;
+    if (++pings > MAX_PINGS) return close(CloseCode.protocolViolation, "too many pings");
+    owedPong = payload;
+    if (pongIsDue) return;
+    pongIsDue = true;
+    setImmediate(() => {
+      pongIsDue = false;
+      if (open && !congested()) pong();
+    });
+  };
+
+  const close = (code: number, reason: string) => {
+    closing = true;
+    if (socket.isPaused) socket.resume(); // the peer's close frame must be read
+    socket.close(code, reason);
+    const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
+    socket.once("close", () => clearTimeout(timer));
+  };
+
+  const pause = (why: string) => {
+    if (holds.size === 0) socket.pause();
+    holds.add(why);
+  };
+  const resume = (why: string) => {
+    if (holds.delete(why) && holds.size === 0) socket.resume();
   };
 
   socket.binaryType = "nodebuffer";
   socket.on("message", (data, isBinary) => {
     alive();
-    if (!open) return;
+    if (!open || closing) return;
     const bytes = bytesOf(data);
     if (isBinary && bytes && events.frame && isFrame(bytes)) return events.frame(bytes);
     events.message(bytes && decode(bytes, isBinary));
@@ -100,12 +177,16 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
     alive();
     if (open && payload.length > 0) events.pong(payload.toString());
   });
-  socket.on("ping", alive);
+  socket.on("ping", (payload) => {
+    alive();
+    if (load) pinged(payload);
+  });
   socket.on("error", () => {}); // always followed by `close`; without a listener it would end the program
   socket.on("close", (code, reason) => {
     if (!open) return;
     open = false;
     drainers = [];
+    shared.outgoingBytes -= backlog;
     clearInterval(heartbeat);
     events.closed(code, reason.toString());
   });
@@ -125,23 +206,19 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents): Channel
       if (open && socket.readyState === socket.OPEN) send(message, message.length, true, true);
     },
     get congested() {
-      return backlog >= SOCKET_HIGH_WATER_BYTES;
+      return congested();
     },
     get flooded() {
-      return backlog >= FLOOD_BYTES;
+      return exceeds(FLOOD_BYTES, 2 * MAX_OUTGOING_BYTES);
     },
     onDrain: (action) => void drainers.push(action),
     ping(payload) {
       if (open && socket.readyState === socket.OPEN) socket.ping(payload);
     },
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
-    close(code, reason) {
-      if (socket.isPaused) socket.resume(); // the peer's close frame must be read
-      socket.close(code, reason);
-      const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
-      socket.once("close", () => clearTimeout(timer));
-    },
+    active: alive,
+    pause: (why = "full") => pause(why),
+    resume: (why = "full") => resume(why),
+    close,
   };
 }
 

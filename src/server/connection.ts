@@ -28,7 +28,16 @@ import { exitToWire } from "../process/wire_exit.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
 import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
+import {
+  FAIR_BYTES,
+  FAIR_REQUESTS,
+  MAX_ALL_REQUEST_BYTES,
+  MAX_REQUEST_BYTES,
+  MAX_RUNNING_REQUESTS,
+  REQUEST_OVERHEAD_BYTES,
+} from "../rpc/load.ts";
 import type { Call, Lane } from "../rpc/route.ts";
+import { createInbox } from "../rpc/turns.ts";
 import type { Attachment, Session } from "../session/session.ts";
 import { auditConnection } from "./audit_connection.ts";
 import type { Server } from "./server.ts";
@@ -41,14 +50,22 @@ interface Work {
   readonly id: RequestId;
   readonly area: Area;
   readonly lane: Lane;
+  /** What it takes up until it is answered. */
+  readonly bytes: number;
   readonly run: (call: Call) => unknown;
 }
 
 /**
  * Serves one client until its connection ends; then its session is detached.
  * @param peer the client's address and port, for messages and logs
+ * @param bytesRead how much has been read of its socket
  */
-export function serveConnection(server: Server, socket: WebSocket, peer: string): void {
+export function serveConnection(
+  server: Server,
+  socket: WebSocket,
+  peer: string,
+  bytesRead: () => number,
+): void {
   let session: Session | undefined;
   let state: "new" | "resuming" | "opened" | "ready" | "evicted" = "new";
   let early: string[] = []; // messages that came while a session was being resumed
@@ -62,15 +79,30 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   const running = new Map<Work, () => void>(); // how to reject what is being handled
   const gone = new AbortController();
   const audit = auditConnection(server.audit, peer);
+  const { load } = server;
+  let messages = 0;
+  let requestBytes = 0;
+  let isOpen = true;
 
-  const channel = socketChannel(socket, {
-    frame(message) {
+  const inbox = createInbox<string | Uint8Array | undefined>({
+    handle: (message) => {
+      if (message === undefined) return malformed("invalid unicode code point");
+      if (typeof message === "string") return receive(message);
       if (!binary) return malformed("invalid unicode code point");
       if (state !== "evicted") framed(message);
     },
+    full: () => channel.pause("inbox"),
+    empty: () => channel.resume("inbox"),
+    busy: () => channel.flooded ? (again) => channel.onDrain(again) : undefined,
+  });
+  const channel = socketChannel(socket, {
+    frame(message) {
+      messages++;
+      inbox.push(message);
+    },
     message(text) {
-      if (text === undefined) return malformed("invalid unicode code point");
-      receive(text);
+      messages++;
+      inbox.push(text);
     },
     pong(payload) {
       if (session && session.attachment === attachment && /^\d{1,15}$/.test(payload)) {
@@ -82,13 +114,36 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       audit.closed(code);
       queue = early = [];
       queueHead = 0;
+      isOpen = false;
+      load.requestBytes -= requestBytes;
+      inbox.clear();
+      endWatch();
       gone.abort(new ExecServerError("DISCONNECTED", "the connection is gone"));
+      clearTimeout(handshake);
       if (session && attachment) server.registry.detach(session, attachment);
       server.connections.delete(shutdown);
     },
-  });
+  }, load);
   const shutdown = () => channel.close(CloseCode.goingAway, "server is shutting down");
   server.connections.add(shutdown);
+  const endWatch = server.incoming.watch({
+    bytesRead,
+    messages: () => messages,
+    active: () => channel.active(),
+    hold: (held) => held ? channel.pause("incoming") : channel.resume("incoming"),
+    cut(reason) {
+      server.log("warn", "connection cut", { peer, reason: `message ${reason}` });
+      channel.close(
+        reason === "too big" ? CloseCode.tooBig : CloseCode.protocolViolation,
+        reason === "too big" ? "message too big" : "others wait for a message that does not come",
+      );
+    },
+  });
+  const { handshakeMs } = server.options.limits;
+  const handshake = setTimeout(
+    () => violation(`no initialize within ${handshakeMs / 1000} s (--handshake-timeout)`),
+    handshakeMs,
+  );
 
   let attachment: Attachment | undefined;
   const makeAttachment = (acknowledges: boolean): Attachment => ({
@@ -148,7 +203,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
     const method = FRAMED_REQUESTS.get(frame.kind);
     if (method === undefined) return malformed(`unknown kind of binary message ${frame.kind}`);
-    request(frame.id, method, undefined, frame);
+    request(frame.id, method, undefined, message.length + REQUEST_OVERHEAD_BYTES, frame);
   };
 
   const receive = (text: string) => {
@@ -162,7 +217,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
     switch (message.kind) {
       case "request":
-        return request(message.id, message.method, message.params);
+        return request(message.id, message.method, message.params, text.length + REQUEST_OVERHEAD_BYTES);
       case "notification":
         return notification(message.method, message.params);
       default:
@@ -187,7 +242,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     }
   };
 
-  const request = (id: RequestId, method: string, params: unknown, frame?: Frame) => {
+  const request = (id: RequestId, method: string, params: unknown, bytes: number, frame?: Frame) => {
     try {
       if (method === Initialize.name) return initialize(id, params);
       const route = (session ? server.routesOf(session) : server.declared).get(method);
@@ -201,7 +256,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
       if (state !== "ready") {
         throw invalidRequest(`client must send initialized before using ${area} methods`);
       }
-      accept({ id, area, lane: route.lane, run });
+      accept({ id, area, lane: route.lane, bytes, run });
     } catch (error) {
       audit.refused(method, error, session);
       refuse(id, error, "exec");
@@ -213,6 +268,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     if (session) throw invalidRequest("initialize may only be sent once per connection");
     const own = makeAttachment(params.acknowledgesOutput);
     const opened = (got: Session) => {
+      clearTimeout(handshake);
       session = got;
       attachment = own;
       state = "opened";
@@ -263,6 +319,7 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
 
   const accept = (work: Work) => {
     if (work.lane === "control") return start(work);
+    if (work.lane === "ordinary") count(work.bytes);
     if (channel.congested || queue.length > queueHead || !hasPlace(work)) {
       queue.push(work);
       return relieve();
@@ -270,10 +327,17 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     start(work);
   };
 
+  const count = (bytes: number) => {
+    if (!isOpen) return; // all of it was taken off at its end
+    requestBytes += bytes;
+    load.requestBytes += bytes;
+  };
+
   const hasPlace = (work: Work) =>
     work.lane === "waiting"
       ? waiting < MAX_WAITING_REQUESTS
-      : runningOrdinary < server.options.concurrentRequests;
+      : runningOrdinary < server.options.concurrentRequests &&
+        (load.running < MAX_RUNNING_REQUESTS || runningOrdinary < FAIR_REQUESTS);
 
   /** Starts what may start; stops reading the socket while too much waits or the client does not read answers. */
   const relieve = () => {
@@ -294,7 +358,9 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
         relieve();
       });
     }
-    const full = queue.length - queueHead >= MAX_WAITING_REQUESTS || channel.flooded;
+    const full = queue.length - queueHead >= MAX_WAITING_REQUESTS || channel.flooded ||
+      requestBytes >= MAX_REQUEST_BYTES ||
+      requestBytes >= FAIR_BYTES && load.requestBytes >= MAX_ALL_REQUEST_BYTES;
     if (full === paused) return;
     paused = full;
     if (full) channel.pause();
@@ -302,7 +368,10 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
   };
 
   const start = (work: Work) => {
-    if (work.lane === "ordinary") runningOrdinary++;
+    if (work.lane === "ordinary") {
+      runningOrdinary++;
+      load.running++;
+    }
     if (work.lane === "waiting") waiting++;
     let after: { readonly action: () => void; readonly always: boolean }[] | undefined;
     let answered = false;
@@ -317,7 +386,11 @@ export function serveConnection(server: Server, socket: WebSocket, peer: string)
     };
     const done = (answer: () => void) => {
       running.delete(work);
-      if (work.lane === "ordinary") runningOrdinary--;
+      if (work.lane === "ordinary") {
+        runningOrdinary--;
+        load.running--;
+        count(-work.bytes);
+      }
       if (work.lane === "waiting") waiting--;
       if (!answered) answer();
       for (const { action, always } of after ?? []) {

@@ -1,20 +1,26 @@
 /** Listening, upgrades and the end of it all (protocol reference, sections 1 to 3). */
+import { Buffer } from "node:buffer";
 import { createServer as createHttpServer, type IncomingMessage, STATUS_CODES } from "node:http";
-import type { Buffer } from "node:buffer";
 import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import type { AccessRules } from "./access.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
 import { type Auth, SUBPROTOCOL } from "./auth.ts";
 import { serveConnection } from "./connection.ts";
+import { createGate } from "./gate.ts";
 import { answer, rawResponse, refuse } from "./http_rules.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Server } from "./server.ts";
 import { type LoadedTls, type TlsFront, tlsFront } from "./tls.ts";
 import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
 
+/**
+ * An empty pong, put before everything that a client sends. Bun hands a connection whose client has sent something
+ * already to its stream transport. That is what we want: of the other one nobody can tell how much of a message is in
+ * memory before it is complete. To the other runtimes it is a frame that means nothing (RFC 6455, section 5.5.3).
+ */
+const EMPTY_PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 /** How long open connections may take to close at a shutdown, in ms. */
 const SHUTDOWN_GRACE_MS = 1_000;
 
@@ -48,8 +54,9 @@ export async function listen(
 ): Promise<Listening> {
   const sockets = new WebSocketServer({
     noServer: true,
-    maxPayload: MAX_MESSAGE_BYTES,
+    maxPayload: server.options.limits.messageBytes,
     perMessageDeflate: false,
+    autoPong: false,
     clientTracking: false,
     // The one with a token is never sent back.
     handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL,
@@ -63,17 +70,19 @@ export async function listen(
     const { statusCode } = response;
     if (statusCode >= 400) audited(request, { status: statusCode, reason: STATUS_CODES[statusCode] ?? "" });
   });
+  const gate = createGate(http, server.options.limits, server.connections);
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    gate.passed(socket);
     const peer = peerOf(request);
-    const refusal = refuse(request, access) ?? await auth.check(request);
+    const refusal = refuse(request, access) ?? await auth.check(request) ?? gate.full();
     if (refusal) {
       audited(request, refusal);
       server.log("info", "connection refused", { peer, status: refusal.status, reason: refusal.body ?? "" });
       return void socket.end(rawResponse(refusal));
     }
-    sockets.handleUpgrade(request, socket, head, (client) => {
+    sockets.handleUpgrade(request, socket, head.length > 0 ? head : EMPTY_PONG, (client) => {
       server.log("debug", "connection opened", { peer });
-      serveConnection(server, client, peer);
+      serveConnection(server, client, peer, () => bytesReadOf(socket));
     });
   };
   http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -92,6 +101,7 @@ export async function listen(
     reloadCertificate: front && (() => reload(server, front)),
     async close() {
       listener.close();
+      gate.close();
       for (const closeConnection of server.connections) closeConnection();
       const helpersGone = server.sandboxedFiles.close();
       await server.registry.close({ graceMs: server.options.shutdownGraceMs });
@@ -126,6 +136,11 @@ function reload(server: Server, front: TlsFront): void {
     const why = error instanceof Error ? error.message : String(error);
     server.log("error", "the certificate was not reloaded and the old one is kept", { error: why });
   }
+}
+
+/** A socket of an upgrade is declared as any stream. */
+function bytesReadOf(socket: Duplex): number {
+  return "bytesRead" in socket && typeof socket.bytesRead === "number" ? socket.bytesRead : 0;
 }
 
 function peerOf(request: IncomingMessage): string {

@@ -8,6 +8,7 @@ import { type ProcessHooks, processRoutes } from "../process/handler.ts";
 import { createLocalProcesses } from "../process/local.ts";
 import { defaultRetention, type Retention } from "../process/retention.ts";
 import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
+import { createLoad, type Load } from "../rpc/load.ts";
 import type { Route } from "../rpc/route.ts";
 import { createEnforcement, type Enforcement } from "../sandbox/enforcement.ts";
 import type { Floor } from "../sandbox/floor.ts";
@@ -19,6 +20,8 @@ import {
 } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import { type Audit, NO_AUDIT, sessionDigest } from "./audit.ts";
+import { createIncoming, type Incoming } from "./incoming.ts";
+import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import type { Log } from "./log.ts";
 
 /** Numbers an operator may change. */
@@ -35,6 +38,8 @@ export interface ServerOptions {
   readonly shutdownGraceMs: number;
   /** Undelivered output: how much, where, and what when it is too much. */
   readonly retention: Retention;
+  /** What all clients may have together. */
+  readonly limits: Limits;
   /** The most that any request may do. Without it: what the request asks for. */
   readonly floor?: Floor | undefined;
   /** Files and folders that no sandbox may read, whatever its policy says: what a program could connect to us with. */
@@ -49,6 +54,7 @@ export const DEFAULT_SERVER_OPTIONS: ServerOptions = {
   takeOver: true,
   shutdownGraceMs: 2_000,
   retention: defaultRetention(),
+  limits: DEFAULT_LIMITS,
 };
 
 /** The shared state. */
@@ -69,6 +75,10 @@ export interface Server {
   routesOf(session: Session): ReadonlyMap<string, Route>;
   /** For each open connection the function that closes it. */
   readonly connections: Set<() => void>;
+  /** What all of them have under way. */
+  readonly load: Load;
+  /** The messages that they are sending. */
+  readonly incoming: Incoming;
 }
 
 function hooksOf(session: Session, registry: SessionRegistry): ProcessHooks {
@@ -131,5 +141,7 @@ export async function createServer(
       return routes;
     },
     connections: new Set(),
+    load: createLoad(),
+    incoming: createIncoming(options.limits.messageBytes),
   };
 }

@@ -28,8 +28,6 @@ export interface TlsFront {
 
 /** Time for the handshake, in ms. Node's default is 120 s. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Time from the handshake to the whole head of the request, in ms; Node's `headersTimeout` counts on its own listener only. */
-const REQUEST_TIMEOUT_MS = 60_000;
 
 /** Files that have been read, by whoever may read them: `--user` comes later. */
 export interface LoadedTls {
@@ -52,7 +50,6 @@ export function loadTls(files: TlsFiles): LoadedTls {
 export function tlsFront(http: HttpServer, { files, credentials }: LoadedTls): TlsFront {
   const demanded = files.clientCa !== undefined;
   const open = new Set<Duplex>();
-  const idle = new WeakMap<Duplex, NodeJS.Timeout>();
   const server = createServer({
     ...credentials,
     requestCert: demanded,
@@ -61,16 +58,10 @@ export function tlsFront(http: HttpServer, { files, credentials }: LoadedTls): T
   }, (socket) => {
     socket.on("error", () => {}); // a peer that resets must not end the server
     open.add(socket);
-    const timer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS);
-    idle.set(socket, timer);
-    socket.once("close", () => {
-      clearTimeout(timer);
-      open.delete(socket);
-    });
+    socket.once("close", () => open.delete(socket));
     socket.setNoDelay(true); // an HTTP server does so for connections of its own
     http.emit("connection", socket);
   });
-  http.on("upgrade", (_request, socket: Duplex) => clearTimeout(idle.get(socket)));
   return {
     server,
     reload: () => server.setSecureContext(readCredentials(files)),

@@ -3,16 +3,15 @@ import { validate } from "@std/uuid";
 import { createLocalProcesses } from "../process/local.ts";
 import type { LocalProcess } from "../process/local_process.ts";
 import type { Retention } from "../process/retention.ts";
-import { ExecServerError, invalidRequest, RpcCode } from "../protocol/error.ts";
+import { ExecServerError, invalidRequest, limitReached, RpcCode } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
+import { createProcessQuota, NO_LIMITS, type SessionLimits } from "./limits.ts";
 import { type Attachment, createSession, type Session } from "./session.ts";
 
 /** How long a session without a connection lives, and a closed process stays readable, in ms. */
 export const DEFAULT_SESSION_TTL_MS = 90_000;
 /** The longest that a client may ask for, in ms: a day. */
 export const DEFAULT_MAX_SESSION_TTL_MS = 86_400_000;
-/** Sessions of a server. Each costs little, but a stranger must not be able to make them without end. */
-export const MAX_SESSIONS = 10_000;
 /** A session that changes hands more often than this within {@link FLAPPING_MS} is refused to newcomers for a while. */
 const MAX_TAKE_OVERS = 50;
 const FLAPPING_MS = 10_000;
@@ -32,6 +31,8 @@ export interface RegistryOptions {
   /** False refuses every take-over, as the reference server does (`--no-take-over`). */
   readonly takeOver: boolean;
   readonly retention: Retention;
+  /** Without them there are none. */
+  readonly limits?: SessionLimits | undefined;
 }
 
 /** The sessions of a server. */
@@ -39,7 +40,7 @@ export interface SessionRegistry {
   /**
    * A new session for a connection.
    * @param ttlMs what the client asks for; cut to the operator's limit
-   * @throws ExecServerError `INVALID_REQUEST` when there are too many sessions
+   * @throws ExecServerError `LIMIT_REACHED` when there are too many sessions
    */
   open(attachment: Attachment, ttlMs: number | undefined): Session;
   /**
@@ -67,6 +68,8 @@ export function createSessionRegistry(
   options: RegistryOptions,
   expired: (session: Session) => void = () => {},
 ): SessionRegistry {
+  const { limits = NO_LIMITS } = options;
+  const quota = createProcessQuota(limits);
   const sessions = new Map<string, Session>();
   const deadlines = new Map<Session, { readonly at: number; readonly timer: NodeJS.Timeout }>();
   const ending = new Map<string, Promise<void>>();
@@ -87,6 +90,17 @@ export function createSessionRegistry(
     return end(session);
   };
 
+  /** Room for one more session: the oldest without a connection and without processes has to go. */
+  const requireRoom = () => {
+    if (sessions.size < limits.sessions) return;
+    for (const session of deadlines.keys()) { // in the order in which they lost their connection
+      if (!session.processes.isEmpty) continue;
+      void expire(session);
+      return;
+    }
+    throw limitReached(`this server has ${limits.sessions} sessions already`, "--max-sessions", "resume one");
+  };
+
   const unknown = (id: string) =>
     new ExecServerError("UNKNOWN_SESSION", `unknown session id ${clip(id)}`, {
       rpcCode: RpcCode.invalidRequest,
@@ -105,13 +119,9 @@ export function createSessionRegistry(
 
   return {
     open(attachment, ttlMs) {
-      if (sessions.size >= MAX_SESSIONS) {
-        throw new ExecServerError("INVALID_REQUEST", `this server has ${MAX_SESSIONS} sessions already`, {
-          rpcCode: RpcCode.invalidRequest,
-        });
-      }
+      requireRoom();
       const id = crypto.randomUUID();
-      const session = createSession(id, createLocalProcesses(options.retention), {
+      const session = createSession(id, createLocalProcesses(options.retention, quota), {
         ttlMs: Math.min(
           ttlMs ?? options.sessionTtlMs,
           Math.max(options.maxSessionTtlMs, options.sessionTtlMs),

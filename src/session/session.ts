@@ -3,6 +3,7 @@ import type { LocalProcesses } from "../process/local.ts";
 import type { LocalProcess } from "../process/local_process.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { createFeed, type Feed, ownSource } from "./feed.ts";
+import { MAX_KEPT_PROCESSES } from "./limits.ts";
 import { createObservations, type Observations } from "./observations.ts";
 
 /** A connection, as far as a session knows it. */
@@ -198,6 +199,21 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     },
   });
 
+  /** Ended processes are kept for a time to live, but not without end: the oldest goes of which the client has everything. */
+  const keepFew = () => {
+    const kept = processes.list();
+    let tooMany = kept.length - MAX_KEPT_PROCESSES;
+    for (const { id: name, log } of kept) {
+      if (tooMany <= 0) return;
+      if (!log.closed || log.deliveredSeq < log.lastSeq) continue;
+      tooMany--;
+      feeds.get(name)?.stop();
+      feeds.delete(name);
+      processes.remove(name);
+      log.dispose();
+    }
+  };
+
   const session: Session = {
     id,
     processes,
@@ -238,6 +254,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     watch(process) {
       if (feeds.has(process.id)) return; // the same start again
       if (!attachment) process.log.setAttached(false);
+      keepFew();
       const isHere = () => processes.get(process.id) === process; // false: the session has ended
       follow(createFeed(ownSource(process)), isHere, () => {
         if (isHere()) processes.remove(process.id);

@@ -1,7 +1,7 @@
 /** A client that sends whatever it is told, and checks everything that the server sends. */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
-import { type Frame, Opcode, parseFrame } from "../harness/raw_socket.ts";
+import { type Frame, Opcode, parseFrame, upgradeRequest } from "../harness/raw_socket.ts";
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
 import { outputOfFrame } from "../../src/process/wire_bytes.ts";
 import { parseFrame as parseBinary } from "../../src/rpc/frame.ts";
@@ -79,10 +79,6 @@ export function resetSocket(socket: Socket): void {
   if (socket.writable) socket.resetAndDestroy();
   else socket.destroy();
 }
-
-const upgradeOf = ({ pathname, search, host }: URL) =>
-  `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /** Connects and upgrades; no handshake. */
 export async function openPeer(url: string): Promise<Peer> {
@@ -182,7 +178,7 @@ export async function openPeer(url: string): Promise<Peer> {
   });
 
   const ready = new Promise<void>((resolve) => upgraded = resolve);
-  socket.write(upgradeOf(new URL(url)));
+  socket.write(upgradeRequest(url));
   await soon("upgrade", Promise.race([ready, closed]));
   if (closing !== undefined) throw new Error("the connection ended during the upgrade");
 

@@ -26,9 +26,16 @@ export interface RawSocket {
 /** Something from the front of the received bytes, or how many it needs at least. */
 export type Parsed<T> = { value: T; size: number } | { needed: number };
 
+/** A complete upgrade, with the token of the URL. */
+export function upgradeRequest(url: string): string {
+  const { host, pathname, search } = new URL(url);
+  return `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+}
+
 /** Connects and upgrades. */
 export async function openRaw(url: string): Promise<RawSocket> {
-  const { host, hostname, port, pathname, search } = new URL(url);
+  const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
   let received: Buffer[] = [];
   let receivedBytes = 0;
@@ -66,10 +73,7 @@ export async function openRaw(url: string): Promise<RawSocket> {
     }
   };
 
-  const key = "dGhlIHNhbXBsZSBub25jZQ==";
-  socket.write(
-    `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
-  );
+  socket.write(upgradeRequest(url));
   const head = await take((bytes) => {
     const end = bytes.indexOf("\r\n\r\n");
     return end < 0
