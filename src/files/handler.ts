@@ -17,7 +17,9 @@ import { decodeParams, type Method } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
 import { base64Problem } from "../protocol/schema.ts";
 import type { Call, Route } from "../rpc/route.ts";
-import type { Files } from "./trait.ts";
+import { handleRoutes, type HeldHelper } from "./handle_routes.ts";
+import type { FileHandles } from "./handles.ts";
+import type { BasicFiles } from "./streams.ts";
 
 /** What every request of `fs/*` may carry. */
 interface Sandboxable {
@@ -36,16 +38,23 @@ export interface SandboxedFiles {
     params: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
   ): Promise<{ readonly result: unknown } | undefined>;
+  /** A helper for a file that is to stay open; undefined when it needs no sandbox. */
+  hold(asked: SandboxContext | null | undefined, signal: AbortSignal): Promise<HeldHelper | undefined>;
   /** Ends every helper. Resolves when all are gone, with what stood for missing names. */
   close(): Promise<void>;
 }
 
 /**
- * The routes of `fs/*` for whole files and directories. On the wire removing is recursive and forced by default.
+ * The routes of `fs/*`. On the wire removing is recursive and forced by default.
  * @param files for what needs no sandbox
  * @param sandboxed for what does; undefined inside a sandbox, where there is no second one to ask for
+ * @param handles the files that are open
  */
-export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined): Route[] {
+export function fileRoutes(
+  files: BasicFiles,
+  sandboxed: SandboxedFiles | undefined,
+  handles: FileHandles,
+): Route[] {
   function fileRoute<P extends v.GenericSchema<unknown, Sandboxable>, R extends v.GenericSchema>(
     method: Method<P, R>,
     handle: (params: v.InferOutput<P>, call: Call) => Promise<v.InferInput<R>>,
@@ -116,6 +125,7 @@ export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined):
       await files.copy(sourcePath, destinationPath, { recursive, signal });
       return {};
     }),
+    ...handleRoutes(files, sandboxed, handles),
   ];
 }
 

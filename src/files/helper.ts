@@ -4,6 +4,7 @@
  */
 import { type HelperPolicy, readOpening, readRequest, readSingle, READY_TEXT } from "./helper_messages.ts";
 import { fileRoutes } from "./handler.ts";
+import { createFileHandles, type FileHandles } from "./handles.ts";
 import { linesOf } from "./helper_lines.ts";
 import { policedFiles } from "./helper_policy.ts";
 import { localFiles } from "./local.ts";
@@ -24,15 +25,17 @@ const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
 /** Answers requests, several at the same time, until the input ends and all of them are answered. */
 export async function serveRequests({ input, write }: HelperStreams): Promise<void> {
   let routes: ReadonlyMap<string, Route> | undefined;
+  const handles = createFileHandles();
+  const { signal } = new AbortController(); // who gives up ends the whole helper
   const running = new Set<Promise<void>>();
   const take = (line: string) => {
     if (!routes) {
-      routes = routesOf(readOpening(line));
+      routes = routesOf(readOpening(line), handles);
       running.add(write(READY_TEXT));
       return;
     }
     const { id, method, params } = readRequest(line);
-    const work = answer(routes, method, params).then((found) =>
+    const work = answer(routes, method, params, signal).then((found) =>
       write(`${JSON.stringify({ id, ...found })}\n`)
     );
     running.add(work);
@@ -43,6 +46,7 @@ export async function serveRequests({ input, write }: HelperStreams): Promise<vo
     if (!lines.push(bytes)) throw new Error("a request is too long");
   }
   await Promise.all(running);
+  await handles.close();
 }
 
 /** Answers one request: the whole input, with the policy in it. */
@@ -55,22 +59,31 @@ export async function serveOnce({ input, write }: HelperStreams): Promise<void> 
   }
   if (first === undefined) lines.push(new Uint8Array([10])); // a newline at the end is not needed
   const { policy, method, params } = readSingle(first ?? "");
-  await write(`${JSON.stringify(await answer(routesOf(policy), method, params))}\n`);
+  const handles = createFileHandles();
+  const { signal } = new AbortController();
+  const routes = routesOf(policy, handles);
+  await write(`${JSON.stringify(await answer(routes, method, params, signal))}\n`);
+  await handles.close();
 }
 
-function routesOf(policy: HelperPolicy): ReadonlyMap<string, Route> {
-  const routes = fileRoutes(policedFiles(localFiles(), policy), undefined);
+function routesOf(policy: HelperPolicy, handles: FileHandles): ReadonlyMap<string, Route> {
+  const routes = fileRoutes(policedFiles(localFiles(), policy), undefined, handles);
   return new Map(routes.map((route) => [route.method.name, route]));
 }
 
-async function answer(routes: ReadonlyMap<string, Route>, name: string, params: unknown): Promise<object> {
+async function answer(
+  routes: ReadonlyMap<string, Route>,
+  name: string,
+  params: unknown,
+  signal: AbortSignal,
+): Promise<object> {
   try {
     const route = routes.get(name);
     if (!route) {
       throw new ExecServerError("METHOD_NOT_FOUND", `no method ${name}`, { rpcCode: RpcCode.methodNotFound });
     }
     const result = await route.prepare(params)({
-      signal: new AbortController().signal, // who gives up ends the whole helper
+      signal,
       afterAnswer() {},
       afterwards() {},
     });

@@ -26,16 +26,18 @@ import { attempt, failedWith } from "./attempt.ts";
 import { withoutLinks } from "./directory_handle.ts";
 import type { HelperPolicy } from "./helper_messages.ts";
 import { fileUrl, type NativePath, nativePath, nativePathText, shownPath } from "./native_path.ts";
+import { openFile, opening } from "./open_file.ts";
 import { resolveLinks } from "./resolve_links.ts";
-import type { FilePath, Files } from "./trait.ts";
+import type { BasicFiles } from "./streams.ts";
+import type { FilePath } from "./trait.ts";
 
 /** Files up to this size are read in one go: seven turns of the event loop take ten times as long. */
 const SMALL_BYTES = 64 * 1024;
 /** How often something is tried again that was exchanged while it was being looked at. */
 const MAX_ATTEMPTS = 8;
 
-/** As {@link Files}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them. */
-export function policedFiles(files: Files, policy: HelperPolicy): Files {
+/** As {@link BasicFiles}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them. */
+export function policedFiles(files: BasicFiles, policy: HelperPolicy): BasicFiles {
   const strict = policy.globs.length > 0;
 
   const accessAt = (path: string): Access =>
@@ -136,6 +138,16 @@ export function policedFiles(files: Files, policy: HelperPolicy): Files {
             path,
             { follow: options.followSymlinks ?? true, wanted: "write" },
             (real, followSymlinks) => files.write(real, data, { ...options, followSymlinks }),
+          ),
+      ),
+    open: (path, { mode = "read", signal } = {}) =>
+      opening(
+        signal,
+        () =>
+          onChecked(
+            path,
+            { follow: true, wanted: mode === "read" ? "read" : "write" },
+            (real, follow) => openFile(nativePath(real), mode, follow),
           ),
       ),
     stat: (path, options = {}) =>

@@ -8,15 +8,17 @@ import { statPath, statWithoutLinks } from "./file_stat.ts";
 import { listDirectory } from "./list.ts";
 import { makeDirectories, makeDirectoryWithoutLinks } from "./make_directory.ts";
 import { fileUrl, fromRaw, nativePath, toRaw } from "./native_path.ts";
+import { openFile, opening } from "./open_file.ts";
 import { readWhole } from "./read_file.ts";
 import { removePath } from "./remove.ts";
 import { replaceFile } from "./replace_file.ts";
+import { withStreams } from "./streams.ts";
 import type { Files, LinkOptions } from "./trait.ts";
 import { walkTree } from "./walk.ts";
 
 /** The files of this machine, with the rights of this process. */
 export function localFiles(): Files {
-  return {
+  return withStreams({
     read: (path, options = {}) =>
       attempt(options.signal, () => {
         const native = nativePath(path);
@@ -33,6 +35,8 @@ export function localFiles(): Files {
           ? replaceFile(native, content, { follow: true, signal })
           : withoutLinks(native, (entry) => replaceFile(entry, content, { follow: false, signal }));
       }),
+    open: (path, { mode = "read", signal } = {}) =>
+      opening(signal, async () => await openFile(nativePath(path), mode, true)),
     stat: (path, options = {}) =>
       attempt(options.signal, () => {
         const native = nativePath(path);
@@ -68,7 +72,7 @@ export function localFiles(): Files {
           recursive: options.recursive ?? false,
           signal: options.signal,
         })),
-  };
+  });
 }
 
 function follows(options: LinkOptions): boolean {

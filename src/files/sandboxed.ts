@@ -15,6 +15,7 @@ import type { Plan } from "../sandbox/plan.ts";
 import { changing, claimed } from "../sandbox/standing.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { SandboxedFiles } from "./handler.ts";
+import { helperCaller } from "./helper_caller.ts";
 import { type HelperProcess, startHelper } from "./helper_process.ts";
 
 /** Helpers of one connection: an agent has one policy, or two. Each takes 50 MB. */
@@ -50,8 +51,10 @@ interface Helper {
   readonly identity: string;
   /** When the patterns were last looked up. */
   scannedAt: number;
-  /** Requests that have it, also those that are not sent yet. */
+  /** Requests that have it, also those that are not sent yet, and open files. */
   users: number;
+  /** Open files among them. */
+  files: number;
   idle: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -62,6 +65,8 @@ interface Slot {
   usedAt: number;
   /** Nobody new gets it; it ends with its last request. */
   retired: boolean;
+  /** Its place is wanted: it ends with its last request, though files are open in it. */
+  crowded: boolean;
   readonly retire: () => void;
   readonly gone: Promise<void>;
 }
@@ -129,7 +134,9 @@ export function createSandboxedFiles(
         : undefined;
       if (!crowd) break;
       const last = leastUseful(crowd);
+      last.crowded = true;
       last.retire();
+      if (last.helper) endUnused(last.helper);
       await last.gone;
     }
     let leave = () => {};
@@ -138,6 +145,7 @@ export function createSandboxedFiles(
       helper: undefined,
       usedAt: ++clock,
       retired: false,
+      crowded: false,
       gone: new Promise<void>((resolve) => leave = resolve),
       retire() {
         if (slot.retired) return;
@@ -157,9 +165,10 @@ export function createSandboxedFiles(
     return { slot, free };
   };
 
-  const endUnused = ({ idle, users, process }: Helper) => {
+  const endUnused = ({ idle, users, files, process, slot }: Helper) => {
     clearTimeout(idle);
     if (users === 0) process.kill("is not needed any more");
+    else if (slot.crowded && users === files) process.kill("had to make room for other policies");
   };
 
   const start = async (connection: Connection, asked: Asked, forget: () => void): Promise<Helper> => {
@@ -182,7 +191,16 @@ export function createSandboxedFiles(
         release: () => claim.release(),
       });
       const scannedAt = performance.now();
-      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, idle: undefined };
+      const helper: Helper = {
+        slot,
+        process,
+        plan,
+        identity,
+        scannedAt,
+        users: 0,
+        files: 0,
+        idle: undefined,
+      };
       slot.helper = helper;
       process.ended.then(() => {
         clearTimeout(helper.idle);
@@ -248,27 +266,48 @@ export function createSandboxedFiles(
     helper.idle.unref?.();
   };
 
+  /** A helper that is ready, to be released; undefined when no sandbox is needed. */
+  const acquire = async (asked: Asked, signal: AbortSignal): Promise<Helper | undefined> => {
+    if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
+    const key = JSON.stringify(asked ?? null);
+    const connection = connectionOf(signal);
+    if (!connection.helpers.has(key)) {
+      // Also says what is wrong with a policy, before anything is ended to make room.
+      if (await planFor(asked) === undefined) return undefined;
+      if (executable === undefined) {
+        throw cannotEnforce(
+          "unsupported-platform",
+          "from source there is no file helper: use the compiled executable",
+        );
+      }
+    }
+    return await take(connection, key, asked);
+  };
+
   return {
     async call(asked, method: Method, params, signal) {
-      if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
-      const key = JSON.stringify(asked ?? null);
-      const connection = connectionOf(signal);
-      if (!connection.helpers.has(key)) {
-        // Also says what is wrong with a policy, before anything is ended to make room.
-        if (await planFor(asked) === undefined) return undefined;
-        if (executable === undefined) {
-          throw cannotEnforce(
-            "unsupported-platform",
-            "from source there is no file helper: use the compiled executable",
-          );
-        }
-      }
-      const helper = await take(connection, key, asked);
+      const helper = await acquire(asked, signal);
+      if (!helper) return undefined;
       try {
         return { result: await helper.process.request(method.name, params, requestLimitMs) };
       } finally {
         release(helper);
       }
+    },
+    async hold(asked, signal) {
+      const helper = await acquire(asked, signal);
+      if (!helper) return undefined;
+      helper.files++;
+      let held = true;
+      return {
+        caller: helperCaller((name, params) => helper.process.request(name, params, requestLimitMs)),
+        release() {
+          if (!held) return;
+          held = false;
+          helper.files--;
+          release(helper);
+        },
+      };
     },
     async close() {
       const slots = [...all];
@@ -281,9 +320,13 @@ export function createSandboxedFiles(
   };
 }
 
-/** A retired one first, then one that nobody uses, then the one whose use is longest ago. */
+/** A retired one first, then one that nobody uses, one with open files only, the one whose use is longest ago. */
 function leastUseful(slots: ReadonlySet<Slot>): Slot {
-  const rank = ({ retired, helper }: Slot) => retired ? 0 : !helper ? 3 : helper.users > 0 ? 2 : 1;
+  const rank = ({ retired, helper }: Slot) => {
+    if (!helper) return retired ? 0 : 4;
+    if (helper.files > 0) return helper.users > helper.files ? 3 : 2;
+    return retired ? 0 : helper.users > 0 ? 3 : 1;
+  };
   const [least] = [...slots].sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
   if (!least) throw new Error("unreachable: there is no room because there are some");
   return least;
