@@ -7,7 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MAX_HELPERS_PER_CONNECTION } from "../../src/files/sandboxed.ts";
 import { connected } from "../harness/connected.ts";
-import type { TestServer } from "../harness/server.ts";
+import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
 import { at, glob, managed, special } from "./policies.ts";
@@ -163,6 +163,16 @@ test("a connection that ends leaves no unfinished file", async () => {
   await client.terminate();
   await eventually(() => fs.readdirSync(join(root, "ws")).length === 2, "the unfinished file stayed");
   assert.is(fs.readFileSync(join(root, "ws/a"), "utf8"), "ws/a");
+});
+
+test("a server that ends leaves no unfinished file", async () => {
+  const own = await startServer();
+  const user = await own.connect();
+  const path = uri("ws/a");
+  await user.call("fs/open", { handleId: "w", path, mode: "replaceOnCommit", sandbox: policy() });
+  assert.is(fs.readdirSync(join(root, "ws")).length, 3);
+  await own.stop();
+  assert.equal(fs.readdirSync(join(root, "ws")).sort(), [".env", "a"]);
 });
 
 test.run();
