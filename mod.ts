@@ -20,11 +20,13 @@ export { type ErrorName, ExecServerError } from "./src/protocol/error.ts";
 export type { EnvironmentInfo, Info } from "./src/info/trait.ts";
 export type {
   DirectoryEntry,
+  FileOpenOptions,
   FileOptions,
   FilePath,
   Files,
   FileStat,
   LinkOptions,
+  OpenFile,
   WalkEntry,
   WalkOptions,
   WalkResult,

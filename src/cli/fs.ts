@@ -1,31 +1,48 @@
 /** `exec-server fs OPERATION PATH…`. */
+import { constants } from "node:os";
 import { posix } from "node:path";
 import process from "node:process";
 import type { Environment } from "../environment.ts";
 import type { FileStat } from "../files/trait.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { type Options, switchOption } from "./options.ts";
+import { onSignals } from "./signals.ts";
 import { openEnvironment } from "./server_choice.ts";
 
 type Operation = (environment: Environment, path: string, options: Options) => Promise<void>;
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   async cat(environment, path) {
-    const content = await environment.files.read(path);
-    await new Promise<void>((resolve, reject) =>
-      process.stdout.write(content, (error) => error ? reject(error) : resolve())
-    );
+    const reader = environment.files.readStream(path).getReader();
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) await print(next.value);
+    } finally {
+      await reader.cancel().catch(() => {}); // also closes what nobody wants to read to its end
+    }
   },
   async put(environment, path) {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of process.stdin) {
-      if (chunk instanceof Uint8Array) chunks.push(chunk);
+    const writer = environment.files.writeStream(path).getWriter();
+    writer.closed.catch(() => {}); // told by what is waited for
+    // Local or remote, nothing half may stay behind.
+    const quit = (name: "SIGHUP" | "SIGINT" | "SIGTERM") => () => {
+      writer.abort().catch(() => {}).finally(() => process.exit(128 + constants.signals[name]));
+    };
+    const stop = onSignals({ SIGHUP: quit("SIGHUP"), SIGINT: quit("SIGINT"), SIGTERM: quit("SIGTERM") });
+    try {
+      for await (const chunk of process.stdin) {
+        if (chunk instanceof Uint8Array) await writer.write(chunk);
+      }
+      await writer.close();
+    } catch (error) {
+      await writer.abort(error).catch(() => {});
+      throw error;
+    } finally {
+      stop();
     }
-    await environment.files.write(path, Buffer.concat(chunks));
   },
   async ls(environment, path, options) {
     const entries = await environment.files.list(path);
-    if (switchOption(options, "json")) print(entries);
+    if (switchOption(options, "json")) printJson(entries);
     else for (const entry of entries) process.stdout.write(`${entry.name}${entry.isDirectory ? "/" : ""}\n`);
   },
   async rm(environment, path, options) {
@@ -39,7 +56,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   async stat(environment, path, options) {
     const stat = await environment.files.stat(path);
-    if (switchOption(options, "json")) print({ path, ...stat });
+    if (switchOption(options, "json")) printJson({ path, ...stat });
     else {process.stdout.write(
         `${describe(stat)}\t${stat.size}\t${new Date(stat.modifiedAtMs).toISOString()}\t${path}\n`,
       );}
@@ -75,7 +92,14 @@ export async function fs(name: string, paths: readonly string[], options: Option
   return failed ? ExitCode.failure : 0;
 }
 
-function print(value: unknown): void {
+/** Resolves when it is written, so that no more is read than somebody takes. */
+async function print(bytes: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve, reject) =>
+    process.stdout.write(bytes, (error) => error ? reject(error) : resolve())
+  );
+}
+
+function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 

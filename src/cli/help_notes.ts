@@ -58,6 +58,13 @@ ${START_CODES}
     body: `  CPU, MEM  What the process and its descendants use
   OUT       What it has written so far`,
   }]],
+  ["fs", [{
+    title: "Files of any size",
+    body: `  cat and put need no more memory for a large file, and at most 4 MiB are on the way at a time
+  put changes the file in one step at the end: when it fails, or the connection breaks, the old content stays.
+  With hard links, in a folder that takes no entry, or on another server than ours: written in place, as it comes
+  A broken connection ends both with exit code 1; nothing is begun again by itself`,
+  }]],
   ["kill", [{
     title: "Exit codes",
     body: "  0  Done\n  1  Nothing was running, or something could not be killed",

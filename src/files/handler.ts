@@ -17,8 +17,10 @@ import type { Method } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
 import { base64Problem } from "../protocol/schema.ts";
 import type { Call, Route } from "../rpc/route.ts";
+import { handleRoutes, type HeldHelper } from "./handle_routes.ts";
+import type { FileHandles } from "./handles.ts";
 import { createSandboxMemory, type Sandboxable } from "./sandbox_memory.ts";
-import type { Files } from "./trait.ts";
+import type { BasicFiles } from "./streams.ts";
 
 /** Carries out requests for which a sandbox is asked, or demanded by the operator. */
 export interface SandboxedFiles {
@@ -32,16 +34,23 @@ export interface SandboxedFiles {
     params: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
   ): Promise<{ readonly result: unknown } | undefined>;
+  /** A helper for a file that is to stay open; undefined when it needs no sandbox. */
+  hold(asked: SandboxContext | null | undefined, signal: AbortSignal): Promise<HeldHelper | undefined>;
   /** Ends every helper. Resolves when all are gone, with what stood for missing names. */
   close(): Promise<void>;
 }
 
 /**
- * The routes of `fs/*` for whole files and directories. On the wire removing is recursive and forced by default.
+ * The routes of `fs/*`. On the wire removing is recursive and forced by default.
  * @param files for what needs no sandbox
  * @param sandboxed for what does; undefined inside a sandbox, where there is no second one to ask for
+ * @param handles the files that are open
  */
-export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined): Route[] {
+export function fileRoutes(
+  files: BasicFiles,
+  sandboxed: SandboxedFiles | undefined,
+  handles: FileHandles,
+): Route[] {
   const memory = createSandboxMemory();
   function fileRoute<P extends v.GenericSchema<unknown, Sandboxable>, R extends v.GenericSchema>(
     method: Method<P, R>,
@@ -113,6 +122,7 @@ export function fileRoutes(files: Files, sandboxed: SandboxedFiles | undefined):
       await files.copy(sourcePath, destinationPath, { recursive, signal });
       return {};
     }),
+    ...handleRoutes(files, sandboxed, handles),
   ];
 }
 

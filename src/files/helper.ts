@@ -13,6 +13,7 @@ import {
 } from "./helper_messages.ts";
 import { announcing, discardTemporaries } from "./helper_temporary.ts";
 import { fileRoutes } from "./handler.ts";
+import { createFileHandles, type FileHandles } from "./handles.ts";
 import { linesOf } from "./helper_lines.ts";
 import { readSmallFile } from "./helper_read.ts";
 import { policedFiles } from "./helper_policy.ts";
@@ -33,12 +34,13 @@ const NEWLINE = new Uint8Array([10]);
 /** Answers requests, several at the same time, until the input ends and all of them are answered. */
 export async function serveRequests(streams: HelperStreams): Promise<void> {
   let opened: { readonly policy: HelperPolicy; readonly routes: ReadonlyMap<string, Route> } | undefined;
+  const handles = createFileHandles();
   const running = new Set<Promise<void>>();
   const say = (message: object) => streams.write(`${JSON.stringify(message)}\n`);
   const take = (line: string) => {
     if (!opened) {
       const policy = readOpening(line);
-      opened = { policy, routes: routesOf(policy, announcing(say)) };
+      opened = { policy, routes: routesOf(policy, handles, announcing(say)) };
       streams.write(READY_TEXT);
       return;
     }
@@ -64,6 +66,7 @@ export async function serveRequests(streams: HelperStreams): Promise<void> {
     if (running.size > 0) await new Promise((resolve) => setImmediate(resolve)); // some work is done by then
   }
   await Promise.all(running);
+  await handles.close();
 }
 
 /** Answers one request: the whole input, with the policy in it. */
@@ -76,15 +79,25 @@ export async function serveOnce(streams: HelperStreams): Promise<void> {
     if (!lines.push(bytes.length > 0 ? bytes : NEWLINE)) throw new Error("the request is too long");
   }
   const { policy, method, params } = readSingle(first);
-  streams.write(`${JSON.stringify(await answer(routesOf(policy), method, params))}\n`);
+  const handles = createFileHandles();
+  streams.write(`${JSON.stringify(await answer(routesOf(policy, handles), method, params))}\n`);
+  await handles.close();
 }
 
-function routesOf(policy: HelperPolicy, watch?: WatchTemporary): ReadonlyMap<string, Route> {
-  const routes = fileRoutes(policedFiles(localFiles(watch), policy, watch), undefined);
+function routesOf(
+  policy: HelperPolicy,
+  handles: FileHandles,
+  watch?: WatchTemporary,
+): ReadonlyMap<string, Route> {
+  const routes = fileRoutes(policedFiles(localFiles(watch), policy, watch), undefined, handles);
   return new Map(routes.map((route) => [route.method.name, route]));
 }
 
-async function answer(routes: ReadonlyMap<string, Route>, name: string, params: unknown): Promise<object> {
+async function answer(
+  routes: ReadonlyMap<string, Route>,
+  name: string,
+  params: unknown,
+): Promise<object> {
   try {
     const route = routes.get(name);
     if (!route) {

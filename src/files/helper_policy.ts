@@ -28,10 +28,12 @@ import {
   shownPath,
   toRaw,
 } from "./native_path.ts";
+import { openFile, opening } from "./open_file.ts";
 import { inPlace, type Judge } from "./place.ts";
 import { resolveLinks } from "./resolve_links.ts";
+import type { BasicFiles } from "./streams.ts";
 import type { WatchTemporary } from "./temporary_file.ts";
-import type { FilePath, Files } from "./trait.ts";
+import type { FilePath } from "./trait.ts";
 import { walkTree } from "./walk.ts";
 
 /** How often something is tried again that was exchanged while it was being looked at. */
@@ -43,10 +45,10 @@ export function accessIn(policy: HelperPolicy, path: string): Access {
 }
 
 /**
- * As {@link Files}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them.
+ * As {@link BasicFiles}, within a policy. Paths that are not UTF-8 are refused where a rule could be about them.
  * @param watch is told of temporary files, as that of `files`
  */
-export function policedFiles(files: Files, policy: HelperPolicy, watch?: WatchTemporary): Files {
+export function policedFiles(files: BasicFiles, policy: HelperPolicy, watch?: WatchTemporary): BasicFiles {
   const strict = policy.globs.length > 0;
 
   const accessAt = (path: string) => accessIn(policy, path);
@@ -153,6 +155,16 @@ export function policedFiles(files: Files, policy: HelperPolicy, watch?: WatchTe
             path,
             { follow: options.followSymlinks ?? true, wanted: "write" },
             (real, followSymlinks) => files.write(real, data, { ...options, followSymlinks }),
+          ),
+      ),
+    open: (path, { mode = "read", signal } = {}) =>
+      opening(
+        signal,
+        () =>
+          onChecked(
+            path,
+            { follow: true, wanted: mode === "read" ? "read" : "write" },
+            (real, follow) => openFile(nativePath(real), mode, follow, watch),
           ),
       ),
     stat: (path, options = {}) =>

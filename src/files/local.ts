@@ -8,16 +8,18 @@ import { statPath, statWithoutLinks } from "./file_stat.ts";
 import { listDirectory } from "./list.ts";
 import { makeDirectories, makeDirectoryWithoutLinks } from "./make_directory.ts";
 import { fileUrl, fromRaw, nativePath, toRaw } from "./native_path.ts";
+import { openFile, opening } from "./open_file.ts";
 import { readWhole } from "./read_file.ts";
 import { removePath } from "./remove.ts";
 import { replaceFile } from "./replace_file.ts";
+import { withStreams } from "./streams.ts";
 import type { WatchTemporary } from "./temporary_file.ts";
 import type { Files, LinkOptions } from "./trait.ts";
 import { walkTree } from "./walk.ts";
 
 /** The files of this machine, with the rights of this process. @param watch is told of temporary files */
 export function localFiles(watch?: WatchTemporary): Files {
-  return {
+  return withStreams({
     read: (path, options = {}) =>
       attempt(options.signal, () => {
         const native = nativePath(path);
@@ -34,6 +36,8 @@ export function localFiles(watch?: WatchTemporary): Files {
           ? replaceFile(native, content, { follow: true, signal, watch })
           : withoutLinks(native, (entry) => replaceFile(entry, content, { follow: false, signal, watch }));
       }),
+    open: (path, { mode = "read", signal } = {}) =>
+      opening(signal, async () => await openFile(nativePath(path), mode, true, watch)),
     stat: (path, options = {}) =>
       attempt(options.signal, () => {
         const native = nativePath(path);
@@ -70,7 +74,7 @@ export function localFiles(watch?: WatchTemporary): Files {
           signal: options.signal,
           watch,
         })),
-  };
+  });
 }
 
 function follows(options: LinkOptions): boolean {

@@ -3,14 +3,17 @@ import * as v from "valibot";
 import { internalError } from "../protocol/error.ts";
 import { decodeParams } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
-import type { Caller } from "../rpc/caller.ts";
 import type { Enforcement } from "../sandbox/enforcement.ts";
 import { sandboxAsDecoded } from "../sandbox/on_wire.ts";
 import { attempt } from "./attempt.ts";
 import type { SandboxedFiles } from "./handler.ts";
 import { localFiles } from "./local.ts";
+import { openInside } from "./handle_routes.ts";
+import { opening } from "./open_file.ts";
 import { remoteFiles } from "./remote.ts";
+import type { AbleCaller } from "./remote_open.ts";
 import { createSandboxedFiles, type SandboxedFilesOptions } from "./sandboxed.ts";
+import { type BasicFiles, withStreams } from "./streams.ts";
 import type { FileOptions, Files } from "./trait.ts";
 
 /** Files, and the end of their helpers. */
@@ -28,7 +31,13 @@ export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptio
     asked?.sandbox
       ? remoteFiles(helperCaller(sandboxed, sandboxAsDecoded(asked.sandbox), closing.signal))
       : plain;
-  return {
+  const files: BasicFiles = {
+    open: (path, { mode = "read", sandbox, signal } = {}) =>
+      sandbox === undefined ? plain.open(path, { mode, signal }) : opening(signal, async () => {
+        const helper = await sandboxed.hold(sandboxAsDecoded(sandbox), closing.signal);
+        if (!helper) throw internalError("unreachable: a sandbox was asked for");
+        return await openInside(helper, path, mode);
+      }),
     read: async (path, asked) => await fit(asked).read(path, asked),
     write: async (path, data, asked) => await fit(asked).write(path, data, asked),
     stat: async (path, asked) => await fit(asked).stat(path, asked),
@@ -38,6 +47,9 @@ export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptio
     walk: async (path, asked) => await fit(asked).walk(path, asked),
     remove: async (path, asked) => await fit(asked).remove(path, asked),
     copy: async (from, to, asked) => await fit(asked).copy(from, to, asked),
+  };
+  return {
+    ...withStreams(files),
     async close() {
       closing.abort();
       await sandboxed.close();
@@ -46,8 +58,9 @@ export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptio
 }
 
 /** Sends requests to helpers with one policy. @param closing ends the helpers */
-function helperCaller(sandboxed: SandboxedFiles, asked: SandboxContext, closing: AbortSignal): Caller {
+function helperCaller(sandboxed: SandboxedFiles, asked: SandboxContext, closing: AbortSignal): AbleCaller {
   return {
+    can: () => false, // what stays open goes through `hold`
     async call(method, params, { signal } = {}) {
       const decoded: unknown = decodeParams(method, params);
       if (!isObject(decoded)) throw internalError("unreachable: file requests have params");

@@ -2,6 +2,7 @@
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, stat } from "node:fs/promises";
 import { type ExecServerError, invalidRequest, osError } from "../protocol/error.ts";
+import { failedWith } from "./attempt.ts";
 import { type NativePath, shownPath } from "./native_path.ts";
 
 /** What to open a file for. */
@@ -23,6 +24,27 @@ export async function openRegular(path: NativePath, options: OpenOptions): Promi
   const file = await open(path, access | constants.O_NONBLOCK | (options.follow ? 0 : constants.O_NOFOLLOW));
   try {
     requireRegular(path, await file.stat(), options); // it may have been exchanged in between
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a regular file for writing, and makes one where there is none. Its content stays.
+ * @throws as {@link openRegular} does
+ */
+export async function openOrCreate(path: NativePath, follow: boolean): Promise<FileHandle> {
+  try {
+    return await openRegular(path, { access: "write", follow });
+  } catch (error) {
+    if (!failedWith(error, "ENOENT")) throw error;
+  }
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK;
+  const file = await open(path, flags | (follow ? 0 : constants.O_NOFOLLOW), 0o666);
+  try {
+    requireRegular(path, await file.stat(), { access: "write", follow });
     return file;
   } catch (error) {
     await file.close();

@@ -13,16 +13,18 @@ import {
   FsWriteFile,
 } from "../protocol/files.ts";
 import { MAX_READ_FILE_BYTES } from "../protocol/limits.ts";
-import type { Caller } from "../rpc/caller.ts";
 import { sandboxOnWire } from "../sandbox/on_wire.ts";
 import type { Sandbox } from "../sandbox/trait.ts";
 import { pathUri } from "./native_path.ts";
+import { type AbleCaller, remoteOpen } from "./remote_open.ts";
+import { type BasicFiles, withStreams } from "./streams.ts";
 import type { Files } from "./trait.ts";
 import { walkLimits } from "./walk_limits.ts";
 
 /** The files of the machine that the caller's server runs on, with the rights of that server. */
-export function remoteFiles(caller: Caller): Files {
-  return {
+export function remoteFiles(caller: AbleCaller): Files {
+  const files: BasicFiles = {
+    open: (path, options) => open(path, options),
     async read(path, { followSymlinks, sandbox, signal } = {}) {
       const { dataBase64 } = await caller.call(FsReadFile, {
         path: pathUri(path),
@@ -38,8 +40,7 @@ export function remoteFiles(caller: Caller): Files {
       // The server would have to drop the connection, and everything else on it, for a message above its limit.
       if (data.length > MAX_READ_FILE_BYTES) {
         throw invalidRequest(
-          `data is too large to write in one message: limit is ${MAX_READ_FILE_BYTES} bytes; ` +
-            "write it in blocks with fs/open and fs/writeBlock",
+          `data is too large to write in one message: limit is ${MAX_READ_FILE_BYTES} bytes; write it as a stream`,
         );
       }
       const dataBase64 = Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64");
@@ -104,6 +105,8 @@ export function remoteFiles(caller: Caller): Files {
       await caller.call(FsCopy, params, { signal });
     },
   };
+  const open = remoteOpen(caller, files);
+  return withStreams(files);
 }
 
 function asked(sandbox: Sandbox | undefined) {

@@ -20,7 +20,7 @@ export interface ReplaceOptions {
   readonly watch?: WatchTemporary | undefined;
 }
 
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+const NEW_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const EVERYTHING = { start: 0, end: Infinity };
 const PERMISSIONS = 0o7777;
 
@@ -64,32 +64,51 @@ async function exchange(
   options: ReplaceOptions,
   before: Stats | undefined,
 ): Promise<boolean> {
-  const temporary = childPath(parentPath(target), temporaryName());
-  const settled = options.watch?.(temporary);
-  try {
-    return await exchangeBy(temporary, target, content, options, before);
-  } finally {
-    settled?.();
-  }
-}
-
-async function exchangeBy(
-  temporary: NativePath,
-  target: NativePath,
-  content: Content,
-  options: ReplaceOptions,
-  before: Stats | undefined,
-): Promise<boolean> {
-  // For an existing file nobody else may read the new content before it has the old file's owner and mode.
-  const creating = open(temporary, NEW_FILE, before === undefined ? 0o666 : 0o600);
-  const file = await (before === undefined ? creating : creating.catch(ignoreRefusal));
-  if (file === undefined) return false;
+  const made = await createTemporary(target, before, options.watch);
+  if (made === undefined) return false;
+  const { file, path: temporary, settled } = made;
   try {
     const exchanged = await fill(file, content, options, before) && await takeName(temporary, target, before);
     if (!exchanged) await unlink(temporary);
     return exchanged;
   } catch (error) {
     await unlink(temporary).catch(() => {}); // the first error is the one to report
+    throw error;
+  } finally {
+    settled();
+  }
+}
+
+/** A file that is to take a name. */
+export interface Temporary {
+  readonly file: FileHandle;
+  readonly path: NativePath;
+  /** To be called when it has taken its name, or is gone. */
+  settled(): void;
+}
+
+/**
+ * Makes an empty file beside another one.
+ * @param before what is at `target` now; undefined: nothing
+ * @param watch is told of it
+ * @returns undefined when what is there can only be overwritten in place
+ */
+export async function createTemporary(
+  target: NativePath,
+  before: Stats | undefined,
+  watch: WatchTemporary | undefined,
+): Promise<Temporary | undefined> {
+  const path = childPath(parentPath(target), temporaryName());
+  const settled = watch?.(path) ?? (() => {});
+  try {
+    // For an existing file nobody else may read the new content before it has the old file's owner and mode.
+    const creating = open(path, NEW_FILE, before === undefined ? 0o666 : 0o600);
+    const file = await (before === undefined ? creating : creating.catch(ignoreRefusal));
+    if (file) return { file, path, settled };
+    settled();
+    return undefined;
+  } catch (error) {
+    settled();
     throw error;
   }
 }
@@ -113,18 +132,21 @@ async function fill(
   }
 }
 
-async function keepOwner(file: FileHandle, { uid, gid }: Stats): Promise<boolean> {
+/** Gives a file the owner of another one. @returns false when that is refused */
+export async function keepOwner(file: FileHandle, { uid, gid }: Stats): Promise<boolean> {
   const now = await file.stat();
   if (now.uid === uid && now.gid === gid) return true;
   return await file.chown(uid, gid).then(() => true, ignoreRefusal) ?? false;
 }
 
-async function setMode(file: FileHandle, mode: number): Promise<void> {
+/** Sets the permission bits of an open file. */
+export async function setMode(file: FileHandle, mode: number): Promise<void> {
   // Some file systems refuse any chmod; those that already have the right mode need none.
   if (((await file.stat()).mode & PERMISSIONS) !== (mode & PERMISSIONS)) await file.chmod(mode & PERMISSIONS);
 }
 
-async function takeName(
+/** Renames. @returns false when that is refused, and the file there can only be overwritten in place */
+export async function takeName(
   temporary: NativePath,
   target: NativePath,
   before: Stats | undefined,
@@ -138,6 +160,7 @@ function ignoreRefusal(error: unknown): undefined {
   if (!failedWith(error, "EACCES", "EPERM", "EROFS", "EBUSY", "EXDEV", "EINVAL", "ENOENT")) throw error;
 }
 
-function ignoreMissing(error: unknown): undefined {
+/** Passes every error on but ENOENT. */
+export function ignoreMissing(error: unknown): undefined {
   if (!failedWith(error, "ENOENT")) throw error;
 }

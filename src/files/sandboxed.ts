@@ -16,6 +16,7 @@ import { changing, claimed } from "../sandbox/standing.ts";
 import { type LazyTimer, lazyTimer } from "../runtime/lazy_timer.ts";
 import { cannotEnforce } from "../sandbox/unavailable.ts";
 import type { SandboxedFiles } from "./handler.ts";
+import { helperCaller } from "./helper_caller.ts";
 import { DISCARD } from "./helper_messages.ts";
 import { type HelperProcess, startHelper } from "./helper_process.ts";
 import { createLeftovers } from "./leftovers.ts";
@@ -54,8 +55,10 @@ interface Helper {
   readonly identity: string;
   /** When the patterns were last looked up. */
   scannedAt: number;
-  /** Requests that have it, also those that are not sent yet. */
+  /** Requests that have it, also those that are not sent yet, and open files. */
   users: number;
+  /** Open files among them. */
+  files: number;
   readonly idle: LazyTimer;
 }
 
@@ -66,6 +69,8 @@ interface Slot {
   usedAt: number;
   /** Nobody new gets it; it ends with its last request. */
   retired: boolean;
+  /** Its place is wanted: it ends with its last request, though files are open in it. */
+  crowded: boolean;
   readonly retire: () => void;
   readonly gone: Promise<void>;
 }
@@ -137,7 +142,9 @@ export function createSandboxedFiles(
         : undefined;
       if (!crowd) break;
       const last = leastUseful(crowd);
+      last.crowded = true;
       last.retire();
+      if (last.helper) endUnused(last.helper);
       await last.gone;
     }
     let leave = () => {};
@@ -146,6 +153,7 @@ export function createSandboxedFiles(
       helper: undefined,
       usedAt: ++clock,
       retired: false,
+      crowded: false,
       gone: new Promise<void>((resolve) => leave = resolve),
       retire() {
         if (slot.retired) return;
@@ -165,9 +173,10 @@ export function createSandboxedFiles(
     return { slot, free };
   };
 
-  const endUnused = ({ idle, users, process }: Helper) => {
+  const endUnused = ({ idle, users, files, process, slot }: Helper) => {
     idle.clear();
     if (users === 0) process.kill("is not needed any more");
+    else if (slot.crowded && users === files) process.kill("had to make room for other policies");
   };
 
   const start = async (
@@ -196,7 +205,7 @@ export function createSandboxedFiles(
       });
       const scannedAt = performance.now();
       const idle = lazyTimer(() => slot.retire());
-      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, idle };
+      const helper: Helper = { slot, process, plan, identity, scannedAt, users: 0, files: 0, idle };
       slot.helper = helper;
       process.ended.then(() => {
         idle.clear();
@@ -280,27 +289,48 @@ export function createSandboxedFiles(
     if (helper.users === 0) helper.idle.set(performance.now() + idleMs);
   };
 
+  /** A helper that is ready, to be released; undefined when no sandbox is needed. */
+  const acquire = async (asked: Asked, signal: AbortSignal): Promise<Helper | undefined> => {
+    if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
+    const key = keyOfAsked(asked);
+    const connection = connectionOf(signal);
+    if (!connection.helpers.has(key)) {
+      // Also says what is wrong with a policy, before anything is ended to make room.
+      if (await planFor(asked) === undefined) return undefined;
+      if (executable === undefined) {
+        throw cannotEnforce(
+          "needs-executable",
+          "file requests are carried out by a helper, which is the compiled executable",
+        );
+      }
+    }
+    return takeReady(connection, key) ?? await take(connection, key, asked);
+  };
+
   return {
     async call(asked, method: Method, params, signal) {
-      if ((asked === null || asked === undefined) && enforcement.floor === undefined) return undefined;
-      const key = keyOfAsked(asked);
-      const connection = connectionOf(signal);
-      if (!connection.helpers.has(key)) {
-        // Also says what is wrong with a policy, before anything is ended to make room.
-        if (await planFor(asked) === undefined) return undefined;
-        if (executable === undefined) {
-          throw cannotEnforce(
-            "needs-executable",
-            "file requests are carried out by a helper, which is the compiled executable",
-          );
-        }
-      }
-      const helper = takeReady(connection, key) ?? await take(connection, key, asked);
+      const helper = await acquire(asked, signal);
+      if (!helper) return undefined;
       try {
         return { result: await helper.process.request(method.name, params, requestLimitMs) };
       } finally {
         release(helper);
       }
+    },
+    async hold(asked, signal) {
+      const helper = await acquire(asked, signal);
+      if (!helper) return undefined;
+      helper.files++;
+      let held = true;
+      return {
+        caller: helperCaller((name, params) => helper.process.request(name, params, requestLimitMs)),
+        release() {
+          if (!held) return;
+          held = false;
+          helper.files--;
+          release(helper);
+        },
+      };
     },
     async close() {
       const slots = [...all];
@@ -324,9 +354,13 @@ function keyOfAsked(asked: Asked): string {
   return key;
 }
 
-/** A retired one first, then one that nobody uses, then the one whose use is longest ago. */
+/** A retired one first, then one that nobody uses, one with open files only, the one whose use is longest ago. */
 function leastUseful(slots: ReadonlySet<Slot>): Slot {
-  const rank = ({ retired, helper }: Slot) => retired ? 0 : !helper ? 3 : helper.users > 0 ? 2 : 1;
+  const rank = ({ retired, helper }: Slot) => {
+    if (!helper) return retired ? 0 : 4;
+    if (helper.files > 0) return helper.users > helper.files ? 3 : 2;
+    return retired ? 0 : helper.users > 0 ? 3 : 1;
+  };
   const [least] = [...slots].sort((a, b) => rank(a) - rank(b) || a.usedAt - b.usedAt);
   if (!least) throw new Error("unreachable: there is no room because there are some");
   return least;

@@ -65,9 +65,43 @@ export interface WalkResult {
 /** Options every file operation takes. */
 export interface FileOptions {
   /** Gives up waiting; a change that has begun may still happen. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** What the operation may do; its network is off in any case. Default: what the server may, or lets it. */
-  readonly sandbox?: Sandbox;
+  readonly sandbox?: Sandbox | undefined;
+}
+
+/** What {@link Files.open} opens a file for. */
+export interface FileOpenOptions extends FileOptions {
+  /**
+   * `read` (default); `replace`: the file is created or emptied now, and what is written is seen at once;
+   * `replaceOnCommit`: the file gets its new content, in one step, with {@link OpenFile.commit}, and stays as it is
+   * when that never comes. A file that cannot be exchanged (other hard links, a folder that takes no entry, an owner
+   * that could not be kept) is written as with `replace`, and so is every file of a server without
+   * `fileReplaceOnCommit`.
+   */
+  readonly mode?: "read" | "replace" | "replaceOnCommit" | undefined;
+}
+
+/**
+ * An open regular file. Blocks may be read and written in any order, several at the same time. It stays the file that
+ * was opened, whatever happens to the path. An open file of a server ends with the connection: after that everything
+ * fails with `HANDLE_LOST`, also when the environment has reconnected, and it has to be opened again.
+ */
+export interface OpenFile extends AsyncDisposable {
+  /**
+   * A block. It has less than `length` bytes only where the file ends.
+   * @param length 1 to 1,048,576 bytes
+   */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Writes a block; a gap before it is filled with zeros.
+   * @param bytes 1 to 1,048,576 bytes; not to be changed until it is done
+   */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Waits for what is being written, then puts it in place, when it is not there already, and closes. */
+  commit(): Promise<void>;
+  /** Waits for what is being read and written, then closes. Without a commit `replaceOnCommit` changes nothing. */
+  close(): Promise<void>;
 }
 
 /** {@link FileOptions} of the operations that can refuse to go through a link. */
@@ -77,7 +111,7 @@ export interface LinkOptions extends FileOptions {
 }
 
 /**
- * Whole-file and directory operations. All paths are absolute. Every method rejects with an `ExecServerError` whose
+ * Operations on files and directories. All paths are absolute. Every method rejects with an `ExecServerError` whose
  * `code` is the POSIX error name (`ENOENT`, `EACCES`, `EISDIR` …) or `INVALID_REQUEST`; with a sandbox that cannot be had
  * `SANDBOX_UNAVAILABLE`, with one that makes no sense `INVALID_PARAMS`.
  */
@@ -92,6 +126,23 @@ export interface Files {
    * of an existing file are kept, and a link stays a link. Missing parents are not made.
    */
   write(path: FilePath, data: Uint8Array, options?: LinkOptions): Promise<void>;
+  /**
+   * Opens a regular file, for blocks at any offset. The caller closes it.
+   * @throws `INVALID_REQUEST` for anything that is not a regular file, and when too many files are open
+   */
+  open(path: FilePath, options?: FileOpenOptions): Promise<OpenFile>;
+  /**
+   * The content of a regular file of any size, in blocks; a few are read ahead. It is opened with the first read, and
+   * fails with `HANDLE_LOST` when the connection breaks.
+   */
+  readStream(path: FilePath, options?: FileOptions): ReadableStream<Uint8Array>;
+  /**
+   * Replaces or creates a file of any size, when the stream is closed: all or nothing, as {@link Files.write} where it
+   * fits into one block, else with the mode `replaceOnCommit` of {@link Files.open} and within its limits. An abort
+   * leaves the old file; so does a connection that breaks (`HANDLE_LOST`). When it broke during the last step, nobody
+   * knows (`UNKNOWN_OUTCOME`).
+   */
+  writeStream(path: FilePath, options?: FileOptions): WritableStream<Uint8Array>;
   /** Kind, size and times. */
   stat(path: FilePath, options?: LinkOptions): Promise<FileStat>;
   /** Makes a directory; `recursive` (default true) makes parents and accepts an existing directory. */

@@ -30,6 +30,12 @@ export const CAPABILITIES: Readonly<Record<string, boolean>> = {
   processStartId: true,
   /** `process/outputAck` is understood, `initialize` knows `acknowledgesOutput` and `cursors`. */
   outputAcknowledgement: true,
+  /** `fs/open` knows the mode `replace`; `fs/writeBlock` exists. A name of the reference. */
+  fileWriteStreaming: true,
+  /** `fs/open` knows `sandbox`. A name of the reference. */
+  sandboxedFileStreaming: true,
+  /** `fs/open` knows the mode `replaceOnCommit`, `fs/close` knows `commit`. */
+  fileReplaceOnCommit: true,
   /** Paths that are not UTF-8 can be addressed. Deno's file functions cannot name them; there they are refused. */
   nonUtf8Paths: fileNamesAreBytes,
 };

@@ -43,6 +43,7 @@ export type ErrorName =
   | "DISCONNECTED"
   | "UNKNOWN_OUTCOME"
   | "OUTPUT_LOST"
+  | "HANDLE_LOST"
   | "TIMEOUT"
   | "CONNECT_FAILED"
   | "UNAUTHORIZED"
@@ -185,7 +186,7 @@ function nameOfRpcCode(rpcCode: number, message: string): ErrorName {
     case RpcCode.invalidParams:
       return "INVALID_PARAMS";
     case RpcCode.notFound:
-      return "NOT_FOUND";
+      return message.startsWith("unknown file handle ") ? "HANDLE_LOST" : "NOT_FOUND";
     case RpcCode.sessionAttached:
       return "SESSION_ATTACHED";
     case RpcCode.limitReached:

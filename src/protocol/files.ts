@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { method, repeatable } from "./method.ts";
 import { enforcedSandbox } from "./sandbox.ts";
-import { flag, maybe, pathUri, struct, text, unsigned } from "./schema.ts";
+import { base64, flag, maybe, pathUri, struct, text, unsigned, variant } from "./schema.ts";
 
 const followSymlinks = () => maybe(flag());
 const empty = v.object({});
@@ -136,6 +136,54 @@ export const FsCopy = method(
     destinationPath: pathUri(),
     recursive: flag(),
     sandbox: enforcedSandbox(),
+  }),
+  empty,
+);
+
+/** What a file is opened for. `replaceOnCommit` is ours. */
+export const OPEN_MODES = ["read", "replace", "replaceOnCommit"] as const;
+
+/** Opens a regular file, to be read or written in blocks. The handle belongs to the connection and ends with it. */
+export const FsOpen = method(
+  "fs/open",
+  "filesystem",
+  "FsOpenParams",
+  struct("FsOpenParams", {
+    handleId: text(),
+    path: pathUri(),
+    mode: v.optional(variant(OPEN_MODES), "read"),
+    sandbox: enforcedSandbox(),
+  }),
+  v.object({ handleId: v.string() }),
+);
+
+/** Reads a block of an open file. */
+export const FsReadBlock = method(
+  "fs/readBlock",
+  "filesystem",
+  "FsReadBlockParams",
+  struct("FsReadBlockParams", { handleId: text(), offset: unsigned(), len: unsigned("usize") }),
+  v.object({ chunk: v.string(), eof: v.boolean() }),
+);
+
+/** Writes a block to a file that is open for that. */
+export const FsWriteBlock = method(
+  "fs/writeBlock",
+  "filesystem",
+  "FsWriteBlockParams",
+  struct("FsWriteBlockParams", { handleId: text(), offset: unsigned(), chunk: base64() }),
+  empty,
+);
+
+/** Ends a handle, when the blocks that are on their way are done. */
+export const FsClose = method(
+  "fs/close",
+  "filesystem",
+  "FsCloseParams",
+  struct("FsCloseParams", {
+    handleId: text(),
+    /** Added: puts what was written with `replaceOnCommit` in place; an unknown handle is then an error. */
+    commit: v.optional(flag(), false),
   }),
   empty,
 );

@@ -16,6 +16,12 @@ export const MAX_OUTPUT_CHUNK_BYTES = 64 * 1024;
 export const MAX_READ_ANSWER_BYTES = 4 * 1024 * 1024;
 /** Largest file that `fs/readFile` answers in one message: 45 MiB become 60 MiB of base64. */
 export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
+/** Largest block of `fs/readBlock` and `fs/writeBlock` (what the reference takes). */
+export const MAX_BLOCK_BYTES = 1024 * 1024;
+/** Files that one connection may have open with `fs/open` (as in the reference). */
+export const MAX_FILE_HANDLES = 128;
+/** Longest `handleId`, in bytes of UTF-8 (as in the reference). */
+export const MAX_HANDLE_ID_BYTES = 32;
 /** Ordinary requests of one connection that are handled at the same time (`--concurrent-requests`). */
 export const DEFAULT_CONCURRENT_REQUESTS = 64;
 /** Requests of one connection that may wait for a place or for an event; more stop the reading of its socket. */

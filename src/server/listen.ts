@@ -103,7 +103,8 @@ export async function listen(
       listener.close();
       gate.close();
       for (const closeConnection of server.connections) closeConnection();
-      const helpersGone = server.sandboxedFiles.close();
+      // Files first: those in a sandbox are closed by its helper.
+      const helpersGone = server.fileHandles.close().then(() => server.sandboxedFiles.close());
       await server.registry.close({ graceMs: server.options.shutdownGraceMs });
       await helpersGone;
       const deadline = Date.now() + SHUTDOWN_GRACE_MS;

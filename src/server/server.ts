@@ -3,6 +3,7 @@ import { infoRoutes, wireInfo } from "../info/handler.ts";
 import { localInfo } from "../info/local.ts";
 import { localFiles } from "../files/local.ts";
 import { fileRoutes, type SandboxedFiles } from "../files/handler.ts";
+import { createFileHandles, type FileHandles } from "../files/handles.ts";
 import { createSandboxedFiles } from "../files/sandboxed.ts";
 import { type ProcessHooks, processRoutes } from "../process/handler.ts";
 import { createLocalProcesses } from "../process/local.ts";
@@ -67,6 +68,8 @@ export interface Server {
   readonly enforcement: Enforcement;
   /** The helpers of sandboxed file requests. */
   readonly sandboxedFiles: SandboxedFiles;
+  /** The files that connections have open. */
+  readonly fileHandles: FileHandles;
   /** `environmentInfo` of the handshake. */
   readonly info: ReturnType<typeof wireInfo>;
   /** Every method, for the checks that come before there is a session. */
@@ -116,7 +119,8 @@ export async function createServer(
   const info = localInfo();
   const enforcement = createEnforcement({ floor: options.floor, secrets: options.secrets });
   const sandboxedFiles = createSandboxedFiles(enforcement);
-  const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles)];
+  const fileHandles = createFileHandles();
+  const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
   const registry = createSessionRegistry(
@@ -130,6 +134,7 @@ export async function createServer(
     registry,
     enforcement,
     sandboxedFiles,
+    fileHandles,
     info: wireInfo(await info.get()),
     declared: table(processRoutes(createLocalProcesses(options.retention), NO_HOOKS, enforcement)),
     routesOf(session) {

@@ -1,11 +1,12 @@
 // `exec-server fs`: files by the command line, on this machine and through a server.
 import { Buffer } from "node:buffer";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type CliOptions, runCli } from "../harness/cli.ts";
+import { type CliOptions, runCli, startCli } from "../harness/cli.ts";
 import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
@@ -41,6 +42,40 @@ for (const where of ["local", "remote"] as const) {
     assert.is(fs.statSync(path).size, 0);
     await printed(["put", path]); // /dev/null
     assert.is(await printed(["cat", path, path]), "");
+  });
+
+  it("put and cat carry more than one message may hold", async () => {
+    const path = join(tempDir(), "large");
+    const content = Buffer.alloc(70 * 2 ** 20); // a message has 64 MiB
+    for (let at = 0; at < content.length; at += 65_536) content.writeUInt32LE(at, at);
+    assert.is(await printed(["put", path], { stdin: content }), "");
+    assert.ok(fs.readFileSync(path).equals(content), "put: the bytes differ");
+    assert.ok((await run(["cat", path])).bytes.equals(content), "cat: the bytes differ");
+    assert.match(await printed(["cat", "/proc/self/status"]), /^Name:/);
+  });
+
+  it("put that is ended before its input leaves the old file and nothing else", async () => {
+    const root = tempDir();
+    const path = join(root, "large");
+    const pipe = join(tempDir(), "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const input = fs.openSync(pipe, fs.constants.O_RDWR);
+    for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+      fs.writeFileSync(path, "old");
+      const args = ["fs", "put", path, ...(where === "remote" ? ["--url-file", urlFile(server.url)] : [])];
+      const put = startCli(args, { stdin: input });
+      for (let sent = 0; sent < 1_000_000;) sent += fs.writeSync(input, Buffer.alloc(50_000));
+      const until = Date.now() + 5_000;
+      const looks = () => new Promise((resolve) => setTimeout(resolve, 10));
+      while (fs.readdirSync(root).length < 2 && Date.now() < until) await looks();
+      assert.is(fs.readdirSync(root).length, 2, "it is being written");
+      put.signal(signal);
+      assert.is((await put.ended).code, code);
+      while (fs.readdirSync(root).length > 1 && Date.now() < until) await looks();
+      assert.equal(fs.readdirSync(root), ["large"]);
+      assert.is(fs.readFileSync(path, "utf8"), "old");
+    }
+    fs.closeSync(input);
   });
 
   it("ls lists names, directories with a slash", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { replay } from "./replay.ts";
 import type { TestServer } from "./server.ts";
@@ -12,6 +13,7 @@ const POLL_MS = 2_000;
 const Chunks = v.object({
   chunks: v.array(v.object({ seq: v.number(), stream: v.string(), chunk: v.string() })),
 });
+const OpenRequest = v.object({ params: v.object({ path: v.string() }) });
 const bytesIn = (chunk: string) => atob(chunk).length;
 
 /** Starts what the record starts, waits for its end, and reads as the record reads. */
@@ -102,6 +104,25 @@ export const observed: Record<string, Observe> = {
     client.resume();
     const { bytes } = await client.collect("big", { timeoutMs: 60_000 }); // which checks the sequence
     return [{ $bytes: bytes.stdout.length, $seqContiguous: true }];
+  },
+  "stream/128 handles per connection": async (client, record) => {
+    const { path } = v.parse(OpenRequest, record.send[0]).params;
+    for (let i = 0; i < 128; i++) {
+      await client.call("fs/open", { handleId: `L${i}`, path });
+    }
+    return await replay(client, record);
+  },
+  "stream/write: replace truncates at open, blocks at any offset": async (client, record) => {
+    const { path } = v.parse(OpenRequest, record.send[0]).params;
+    const disk: unknown[] = [];
+    const answers = await replay(client, record, {
+      answered(index) {
+        const content = readFileSync(new URL(path), "utf8");
+        if (index === 0) disk.push({ $disk: { sizeAfterOpen: content.length } });
+        if (index === 3) disk.push({ $disk: { contentBeforeClose: content } });
+      },
+    });
+    return [...answers.slice(0, 1), disk[0], ...answers.slice(1, 4), disk[1], ...answers.slice(4)];
   },
   "concurrency 4/answers out of order": (client, record) => replay(client, record, { pipelineFrom: 3 }),
   "concurrency 4/four long polls fill the ordinary lane, the control lane stays free": async (client) => {

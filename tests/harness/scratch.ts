@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   statSync,
   symlinkSync,
@@ -31,11 +32,17 @@ export function substitute(value: unknown, folders: Record<string, string>): unk
   );
 }
 
-/** The folder that the recorded file cases found as `/W`. */
+/** The folder that the recorded file cases found as `/W`, those of sandboxes as `/O`. */
 export function scratchFor(name: string): string {
   const root = tempDir();
   if (name.startsWith("fs/walk")) walkTree(root);
   else if (name.startsWith("fs/") || name.startsWith("path/")) fileTree(root);
+  if (name.startsWith("stream/")) {
+    writeFileSync(join(root, "a"), "0123456789");
+    writeFileSync(join(root, "empty"), "");
+    symlinkSync("a", join(root, "l"));
+  }
+  if (name.startsWith("sandbox/")) writeFileSync(join(root, "in"), "in");
   if (name === "fs/readFile size limit 512 MiB") {
     writeFileSync(join(root, "big"), "");
     truncateSync(join(root, "big"), 536_870_913); // sparse
@@ -103,6 +110,12 @@ export function onDisk(name: string, root: string): unknown[] {
     const dir2 = readdirSync(at("dir2"), { recursive: true, encoding: "utf8" }).sort();
     const linkcopyIsLink = lstatSync(at("linkcopy")).isSymbolicLink();
     return [{ $disk: { dir2, linkcopyIsLink, linkTarget: readlinkSync(at("linkcopy")) } }];
+  }
+  if (name === "stream/a refused replace does not touch the file") {
+    return [{ $disk: { a: readFileSync(at("a"), "utf8") } }];
+  }
+  if (name === "stream/replace follows links and creates files") {
+    return [{ $disk: { a: readFileSync(at("a"), "utf8"), isLink: lstatSync(at("l")).isSymbolicLink() } }];
   }
   if (name === "fs/copy onto itself empties the file") {
     return [{ $disk: { size: statSync(at("a.txt")).size } }];

@@ -55,8 +55,8 @@ test.run();
 /** Replays one case and compares; also checks that each listed difference is one. */
 async function check(recorded: Recorded): Promise<void> {
   const W = scratchFor(recorded.case);
-  const send = recorded.send.map((item) => substitute(item, { W, uuid: randomUUID() }));
-  const real = (recv: unknown[]) => recv.map((item) => anyHost(substitute(item, { W })));
+  const send = recorded.send.map((item) => substitute(item, { W, O: W, uuid: randomUUID() }));
+  const real = (recv: unknown[]) => recv.map((item) => anyHost(substitute(item, { W, O: W })));
   const listed = isCodex ? [] : differencesIn(recorded);
   const ours = real(withDifferences(recorded, listed));
   const seen = [...await perform({ case: recorded.case, send, recv: ours }), ...onDisk(recorded.case, W)];

@@ -66,6 +66,23 @@ export const walk = (path: string): FileRequest => ({
   },
 });
 
+/** `fs/open`, `fs/readBlock`, `fs/close`. */
+export const openAndRead = (path: string): readonly FileRequest[] => [
+  { method: "fs/open", params: { handleId: "r", path } },
+  { method: "fs/readBlock", params: { handleId: "r", offset: 0, len: 4096 } },
+  { method: "fs/close", params: { handleId: "r" } },
+];
+/** `fs/open`, `fs/writeBlock`, `fs/close`, in both ways to write. */
+export const openAndWrite = (path: string): readonly FileRequest[] =>
+  ["replace", "replaceOnCommit"].flatMap((mode) => [
+    { method: "fs/open", params: { handleId: "w", path, mode } },
+    {
+      method: "fs/writeBlock",
+      params: { handleId: "w", offset: 0, chunk: Buffer.from("written by an attack\n").toString("base64") },
+    },
+    { method: "fs/close", params: { handleId: "w", commit: true } },
+  ]);
+
 /** Writes as the host does it: with the scene's owner. */
 export function put(scene: Scene, path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });

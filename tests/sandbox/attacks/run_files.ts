@@ -83,9 +83,8 @@ function uriOf(path: string): string {
 /** The answer as text, with file contents decoded. */
 function textOf(answer: unknown): string {
   const text = JSON.stringify(answer) ?? "";
-  const data = typeof answer === "object" && answer !== null && "dataBase64" in answer
-    ? answer.dataBase64
-    : undefined;
+  if (typeof answer !== "object" || answer === null) return text;
+  const data = "dataBase64" in answer ? answer.dataBase64 : "chunk" in answer ? answer.chunk : undefined;
   return typeof data === "string" ? `${text} ${Buffer.from(data, "base64").toString("latin1")}` : text;
 }
 
