@@ -1,121 +1,98 @@
 /**
- * `npm run bench -- [--codex PATH]`: our compiled server beside the real `codex exec-server`, alternating in one run;
- * medians and ratios. Without `--codex` only ours is measured.
+ * `npm run bench`: our compiled server beside the real `codex exec-server`, OpenSSH and the limits of this machine,
+ * alternating in one run. Prints tables of medians and ratios.
+ *
+ *   --only NAME,…     these workloads; `file-*` is all that begin so
+ *   --quick           less work and at most three rounds: to see that it works
+ *   --rounds N        so many rounds of each
+ *   --codex PATH      the reference; without it the npm package is installed into dist/bench-codex
+ *   --without A,…     leaves out codex or ssh
+ *   --json FILE       every value of every round
+ *   --write-docs      docs/performance.md and its plots
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import process from "node:process";
 import { parseArgs } from "node:util";
-import { startServer, type TestServer } from "../../tests/harness/server.ts";
-import type { WireClient } from "../../tests/harness/wire_client.ts";
+import { atExit } from "../../tests/harness/at_exit.ts";
 import { compile } from "../compile.ts";
-import { keyToEcho } from "./terminal.ts";
+import { factsOf } from "./machine.ts";
+import { prepareBare } from "./peers/bare.ts";
+import { codexExecutable } from "./peers/codex.ts";
+import { startSsh } from "./peers/ssh.ts";
+import { type Run, writePage } from "./report/page.ts";
+import { peaksTable, ratiosTable, refusals, valuesTable } from "./report/tables.ts";
+import { type Report, run } from "./run.ts";
+import type { Scene, Workload } from "./workload.ts";
+import { WORKLOADS } from "./workloads/all.ts";
 
-const ROUNDS = 8;
-const { values } = parseArgs({ options: { codex: { type: "string" } } });
+const QUICK_ROUNDS = 3;
 
-interface Subject {
-  readonly name: string;
-  readonly server: TestServer;
-  readonly client: WireClient;
-}
-
-interface Workload {
-  readonly name: string;
-  readonly unit: "ms" | "/s";
-  /** One figure of one round. */
-  measure(client: WireClient, server: TestServer): Promise<number>;
-}
-
-let started = 0;
-
-async function startToClosed(client: WireClient): Promise<void> {
-  const id = `bench-${++started}`;
-  const closed = client.waitFor((message) =>
-    "method" in message && message["method"] === "process/closed" &&
-    JSON.stringify(message).includes(`"${id}"`)
-  );
-  await client.call("process/start", {
-    processId: id,
-    argv: ["/bin/true"],
-    cwd: "file:///",
-    env: {},
-    tty: false,
-  });
-  await closed;
-}
-
-const WORKLOADS: Workload[] = [
-  {
-    name: "start to closed, /bin/true, one after another",
-    unit: "ms",
-    async measure(client) {
-      const times: number[] = [];
-      for (let count = 0; count < 10; count++) {
-        const from = performance.now();
-        await startToClosed(client);
-        times.push(performance.now() - from);
-      }
-      return median(times);
-    },
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    codex: { type: "string" },
+    without: { type: "string", default: "" },
+    json: { type: "string" },
+    "write-docs": { type: "boolean", default: false },
   },
-  {
-    name: "terminal, key to echo",
-    unit: "ms",
-    measure: (_client, server) => keyToEcho(server.url),
-  },
-  {
-    name: "request round trip (environment/status)",
-    unit: "ms",
-    async measure(client) {
-      const from = performance.now();
-      for (let count = 0; count < 200; count++) await client.call("environment/status", {});
-      return (performance.now() - from) / 200;
-    },
-  },
-  {
-    name: "requests, 64 in flight",
-    unit: "/s",
-    async measure(client) {
-      const from = performance.now();
-      let left = 1_280;
-      const worker = async () => {
-        while (left-- > 0) await client.call("environment/status", {});
-      };
-      await Promise.all(Array.from({ length: 64 }, worker));
-      return 1_280 / ((performance.now() - from) / 1000);
-    },
-  },
-];
+});
 
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
-}
+await main();
+process.exit(process.exitCode ?? 0); // a contender that hung may hold the event loop; what it started is killed
 
-async function subject(name: string, codex?: string): Promise<Subject> {
-  const server = await startServer(codex === undefined ? {} : { codex });
-  return { name, server, client: await server.connect() };
-}
-
-await compile();
-const subjects = [await subject("ours")];
-if (values.codex) subjects.push(await subject("codex", values.codex));
-try {
-  console.log(`| workload | ${subjects.map(({ name }) => name).join(" | ")} | ours is better by |`);
-  console.log(`| --- |${subjects.map(() => " ---: |").join("")} ---: |`);
-  for (const { name, unit, measure } of WORKLOADS) {
-    const figures: number[][] = subjects.map(() => []);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [index, { client, server }] of subjects.entries()) {
-        figures[index]?.push(await measure(client, server));
-      }
+async function main(): Promise<void> {
+  const workloads = chosen(values.only);
+  if (values["write-docs"] && values.only !== undefined) {
+    throw new Error("the page shows all workloads: leave out --only or --write-docs");
+  }
+  await compile();
+  const scratch = mkdtempSync("/var/tmp/bench-");
+  atExit(() => rmSync(scratch, { recursive: true, force: true }));
+  const without = values.without.split(",");
+  const ssh = without.includes("ssh") ? undefined : await startSsh();
+  try {
+    const scene: Scene = {
+      scratch,
+      codex: without.includes("codex") ? undefined : codexExecutable(values.codex),
+      ssh,
+      bare: prepareBare(scratch),
+      pick: (full, quick) => values.quick ? quick : full,
+    };
+    const facts = factsOf(scene);
+    for (const [name, value] of Object.entries(facts)) console.log(`${name}: ${value}`);
+    const reports: Report[] = [];
+    for (const workload of workloads) {
+      console.error(`${workload.name} …`);
+      reports.push(await run(workload, roundsOf(workload), scene));
     }
-    const [ours = NaN, theirs = NaN] = figures.map(median);
-    const ratio = unit === "ms" ? theirs / ours : ours / theirs;
-    const cells = figures.map((each) => `${median(each).toPrecision(3)} ${unit}`).join(" | ");
-    console.log(`| ${name} | ${cells} | ${Number.isNaN(ratio) ? "" : `${ratio.toPrecision(3)} times`} |`);
+    show(reports);
+    const done: Run = { facts, quick: values.quick, reports };
+    if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(done, null, 2));
+    if (values["write-docs"]) writePage(done);
+  } finally {
+    await ssh?.close();
   }
-} finally {
-  for (const { client, server } of subjects) {
-    await client.close();
-    await server.stop();
-  }
+}
+
+function chosen(only: string | undefined): readonly Workload[] {
+  if (only === undefined) return WORKLOADS;
+  const named = only.split(",").map((name) => {
+    const found = WORKLOADS.filter((each) =>
+      name.endsWith("*") ? each.name.startsWith(name.slice(0, -1)) : each.name === name
+    );
+    if (found.length > 0) return found;
+    throw new Error(`no workload ${name}; there are ${WORKLOADS.map((each) => each.name).join(", ")}`);
+  });
+  return WORKLOADS.filter((each) => named.flat().includes(each));
+}
+
+function roundsOf({ rounds }: Workload): number {
+  if (values.rounds !== undefined) return Number(values.rounds);
+  return values.quick ? Math.min(QUICK_ROUNDS, rounds) : rounds;
+}
+
+function show(reports: readonly Report[]): void {
+  for (const part of [ratiosTable, valuesTable, peaksTable, refusals]) console.log(`\n${part(reports)}`);
 }

@@ -24,8 +24,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     const writer = environment.files.writeStream(path).getWriter();
     writer.closed.catch(() => {}); // told by what is waited for
     // Local or remote, nothing half may stay behind.
+    let leaving: Promise<never> | undefined;
     const quit = (name: "SIGHUP" | "SIGINT" | "SIGTERM") => () => {
-      writer.abort().catch(() => {}).finally(() => process.exit(128 + constants.signals[name]));
+      leaving ??= writer.abort().catch(() => {}).then(() => process.exit(128 + constants.signals[name]));
     };
     const stop = onSignals({ SIGHUP: quit("SIGHUP"), SIGINT: quit("SIGINT"), SIGTERM: quit("SIGTERM") });
     try {
@@ -34,6 +35,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
       }
       await writer.close();
     } catch (error) {
+      await leaving; // what failed then is only that we end
       await writer.abort(error).catch(() => {});
       throw error;
     } finally {

@@ -58,6 +58,8 @@ export const base64 = () =>
   v.pipe(
     text(),
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const bytes = strictBytes(dataset.value);
+      if (bytes) return bytes;
       const problem = base64Problem(dataset.value);
       if (problem === undefined) return bytesOf(dataset.value);
       addIssue({ message: problem });
@@ -125,7 +127,13 @@ export function base64Problem(value: string): string | undefined {
   return value.length % 4 === 0 ? undefined : "Invalid padding";
 }
 
+/** The bytes of a text that is base64 without doubt; undefined where it has to be looked at more closely. */
+function strictBytes(text: string): Uint8Array | undefined {
+  const bytes = bytesOf(text);
+  return bytes.toString("base64") === text ? bytes : undefined; // much faster than to look at each character
+}
+
 /** Without a copy: of large writes, each one more costs what a chunk costs. */
-function bytesOf(text: string): Uint8Array {
+function bytesOf(text: string): Buffer {
   return Buffer.from(text, "base64");
 }

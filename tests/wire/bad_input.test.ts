@@ -266,6 +266,8 @@ test("params of the wrong type", async () => {
   const write = { processId: "p", chunk: "!", writeId: "1" };
   assert.equal(await refused("process/write", write), [-32602, "Invalid symbol 33, offset 0."]);
   assert.equal(await refused("process/write", { ...write, chunk: "abc" }), [-32602, "Invalid padding"]);
+  const spaced = { ...write, chunk: "eHh4 eHh4   " };
+  assert.equal(await refused("process/write", spaced), [-32602, "Invalid symbol 32, offset 4."]);
   assert.equal(await refused("process/read", { processId: "p", afterSeq: -1 }), [-32602, "invalid number"]);
   assert.equal(await refused("process/signal", { processId: "p", signal: "kill" }), [
     -32602,

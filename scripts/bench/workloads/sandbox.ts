@@ -1,0 +1,60 @@
+/** The same small jobs in a sandbox: the disk readable, one folder writable, one denied, no network. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { overWire } from "../peers/servers.ts";
+import { medianOf, type Scene, type Workload } from "../workload.ts";
+
+const STARTS = 5;
+const READS = 20;
+
+const allow = (path: string, access: string) => ({
+  path: { type: "path", path: pathToFileURL(path).href },
+  access,
+});
+
+/** The wire's description of the sandbox, and a file in it. */
+function sandboxOf(scene: Scene) {
+  const root = join(scene.scratch, "sandboxed");
+  const file = join(root, "file");
+  mkdirSync(root, { recursive: true });
+  writeFileSync(file, "x".repeat(4096));
+  const sandbox = {
+    windowsSandboxLevel: "disabled",
+    cwd: pathToFileURL(root).href,
+    permissions: {
+      type: "managed",
+      network: "restricted",
+      file_system: {
+        type: "restricted",
+        entries: [
+          { path: { type: "special", value: { kind: "root" } }, access: "read" },
+          allow(root, "write"),
+          allow(join(homedir(), ".ssh"), "deny"),
+        ],
+      },
+    },
+  };
+  return { sandbox, path: pathToFileURL(file).href };
+}
+
+/** A start and a read. */
+export const sandboxed: Workload = {
+  name: "sandbox",
+  about:
+    "`/bin/true` and a file of 4 KiB with the disk readable, one folder writable, one denied, and no network.",
+  figures: [
+    { key: "start", title: "sandboxed start to closed", unit: "ms" },
+    { key: "read", title: "sandboxed file read, 4 KiB", unit: "ms" },
+  ],
+  rounds: 8,
+  limitMs: 60_000,
+  contenders: overWire(async (wire, scene) => {
+    const { sandbox, path } = sandboxOf(scene);
+    return {
+      start: await medianOf(STARTS, () => wire.run(["/bin/true"], { sandbox, cwd: sandbox.cwd })),
+      read: await medianOf(READS, () => wire.call("fs/readFile", { path, sandbox })),
+    };
+  }),
+};
