@@ -59,6 +59,8 @@ function typeText(schema: v.GenericSchema): string {
     case "strict_object":
     case "lazy": // an object whose kind one of its members tells
       return "object";
+    case "union": // of what the wire has and what binary messages bring
+      return typeText(asSchema(optionsOf(schema).at(-1)));
     case "picklist":
       return wordsOf(schema).map((word) => JSON.stringify(word)).join(" | ");
     case "unknown":
@@ -87,6 +89,10 @@ export function itemOf(schema: v.GenericSchema): v.GenericSchema {
 
 /** The words of a picklist. */
 export function wordsOf(schema: v.GenericSchema): unknown[] {
+  return optionsOf(schema);
+}
+
+function optionsOf(schema: v.GenericSchema): unknown[] {
   const options: unknown = Reflect.get(schema, "options");
   return Array.isArray(options) ? options : [];
 }

@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type * as v from "valibot";
 import type { EnvironmentInfoSchema } from "../protocol/environment.ts";
+import { blockOfFrame } from "../files/wire_block.ts";
 import { ExecServerError, messageOf } from "../protocol/error.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
@@ -11,7 +12,7 @@ import { clip } from "../protocol/quote.ts";
 import type { Caller } from "../rpc/caller.ts";
 import { type Channel, CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
-import { type Frame, FRAME_VERSION, parseFrame } from "../rpc/frame.ts";
+import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
 import { createPending, type Sender } from "../rpc/pending.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { targetOf, type TlsOptions } from "./target.ts";
@@ -96,7 +97,7 @@ export async function connect(
   let established = false;
   const channel = socketChannel(socket, {
     message: (text) => guarded(() => receive(text)),
-    frame: (message) => guarded(() => listener.frame(parseFrame(message))),
+    frame: (message) => guarded(() => receiveFrame(parseFrame(message))),
     pong() {},
     closed(code, reason) {
       const error = new ExecServerError(
@@ -115,6 +116,10 @@ export async function connect(
     } catch (error) {
       channel.close(CloseCode.protocolViolation, clip(messageOf(error)).slice(0, 40));
     }
+  };
+  const receiveFrame = (frame: Frame) => {
+    if (frame.kind !== FrameKind.block) return listener.frame(frame);
+    pending.settle({ kind: "result", id: frame.id, result: blockOfFrame(frame) });
   };
   const receive = (text: string | undefined) => {
     const message = parseMessage(text ?? "");

@@ -1,5 +1,4 @@
 /** Answers `fs/open`, `fs/readBlock`, `fs/writeBlock` and `fs/close`. */
-import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { FsClose, FsOpen, FsReadBlock, FsWriteBlock } from "../protocol/files.ts";
 import type { Caller } from "../rpc/caller.ts";
@@ -9,6 +8,7 @@ import type { FileHandles } from "./handles.ts";
 import type { OpenMode } from "./open_file.ts";
 import type { BasicFiles } from "./streams.ts";
 import type { FilePath, OpenFile } from "./trait.ts";
+import { BlockAnswer, writeBlockOfFrame } from "./wire_block.ts";
 import { openOverWire } from "./wire_file.ts";
 
 /** What a file in a sandbox is opened through: the helper, which stays as long as the file is open. */
@@ -37,13 +37,17 @@ export function handleRoutes(
     }),
     route(FsReadBlock, async ({ handleId, offset, len }, { signal }) => {
       const bytes = await handles.of(signal).read(handleId, offset, len);
-      const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
-      return { chunk, eof: bytes.length < len };
+      return new BlockAnswer(bytes, bytes.length < len);
     }),
-    route(FsWriteBlock, async ({ handleId, offset, chunk }, { signal }) => {
-      await handles.of(signal).write(handleId, offset, chunk);
-      return {};
-    }),
+    route(
+      FsWriteBlock,
+      async ({ handleId, offset, chunk }, { signal }) => {
+        await handles.of(signal).write(handleId, offset, chunk);
+        return {};
+      },
+      "ordinary",
+      writeBlockOfFrame,
+    ),
     route(FsClose, async ({ handleId, commit }, { signal }) => {
       await handles.of(signal).close(handleId, commit);
       return {};

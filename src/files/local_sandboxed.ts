@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { internalError } from "../protocol/error.ts";
 import { decodeParams } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
+import { jsonParams } from "../rpc/caller.ts";
 import type { Enforcement } from "../sandbox/enforcement.ts";
 import { sandboxAsDecoded } from "../sandbox/on_wire.ts";
 import { attempt } from "./attempt.ts";
@@ -62,7 +63,7 @@ function helperCaller(sandboxed: SandboxedFiles, asked: SandboxContext, closing:
   return {
     can: () => false, // what stays open goes through `hold`
     async call(method, params, { signal } = {}) {
-      const decoded: unknown = decodeParams(method, params);
+      const decoded: unknown = decodeParams(method, jsonParams(params));
       if (!isObject(decoded)) throw internalError("unreachable: file requests have params");
       const { sandbox: _, ...rest } = decoded;
       const done = await attempt(signal, () => sandboxed.call(asked, method, rest, closing));

@@ -1,5 +1,4 @@
 /** An open file at the other end of a wire: of a server, or of the helper in a sandbox. */
-import { Buffer } from "node:buffer";
 import { ExecServerError, osError } from "../protocol/error.ts";
 import { FsClose, FsOpen, FsReadBlock, FsWriteBlock } from "../protocol/files.ts";
 import type { Caller } from "../rpc/caller.ts";
@@ -9,6 +8,7 @@ import { requireReadLength, requireWriteLength } from "./block.ts";
 import { pathUri } from "./native_path.ts";
 import type { OpenMode } from "./open_file.ts";
 import type { FilePath, OpenFile } from "./trait.ts";
+import { writeBlockRequest } from "./wire_block.ts";
 
 /**
  * Opens a file there.
@@ -35,17 +35,15 @@ export async function openOverWire(
       requireOpen();
       requireReadLength(length);
       const { chunk } = await caller.call(FsReadBlock, { handleId, offset, len: length });
-      const bytes = Buffer.from(chunk, "base64");
-      if (bytes.length > length) {
+      if (chunk.length > length) {
         throw new ExecServerError("PROTOCOL_VIOLATION", "fs/readBlock: more bytes than asked for");
       }
-      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+      return chunk;
     },
     async write(offset, bytes) {
       requireOpen();
       requireWriteLength(bytes.length);
-      const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
-      await caller.call(FsWriteBlock, { handleId, offset, chunk });
+      await caller.call(FsWriteBlock, writeBlockRequest(handleId, offset, bytes));
     },
     commit: () => end(true),
     close: () => end(false),

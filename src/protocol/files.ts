@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { method, repeatable } from "./method.ts";
 import { enforcedSandbox } from "./sandbox.ts";
-import { base64, flag, maybe, pathUri, struct, text, unsigned, variant } from "./schema.ts";
+import { base64, bytesOrBase64, flag, maybe, pathUri, struct, text, unsigned, variant } from "./schema.ts";
 
 const followSymlinks = () => maybe(flag());
 const empty = v.object({});
@@ -163,7 +163,7 @@ export const FsReadBlock = method(
   "filesystem",
   "FsReadBlockParams",
   struct("FsReadBlockParams", { handleId: text(), offset: unsigned(), len: unsigned("usize") }),
-  v.object({ chunk: v.string(), eof: v.boolean() }),
+  v.object({ chunk: bytesOrBase64(), eof: v.boolean() }),
 );
 
 /** Writes a block to a file that is open for that. */

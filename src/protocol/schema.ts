@@ -67,6 +67,10 @@ export const base64 = () =>
     }),
   );
 
+/** As {@link base64}; bytes themselves are what a binary message brought. */
+export const bytesOrBase64 = () =>
+  v.union([v.custom<Uint8Array>((input) => input instanceof Uint8Array), base64()]);
+
 /** A UUID in its usual form (RFC 9562). */
 export const uuid = () =>
   v.pipe(

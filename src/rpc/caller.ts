@@ -22,6 +22,18 @@ export class Framed<Params> {
   }
 }
 
+/** Params for who speaks no binary messages. */
+export function jsonParams<Params>(params: Params | Framed<Params>): Params {
+  return params instanceof Framed ? params.json() : params;
+}
+
+/** A result that can also travel as a binary message. `JSON.stringify` gives its other form. */
+export abstract class BytesAnswer {
+  /** The message, but for the request's id. */
+  abstract frame(): Omit<Frame, "id">;
+  abstract toJSON(): unknown;
+}
+
 /** Something that sends requests to a server: what the remote implementations are built on. */
 export interface Caller {
   /**

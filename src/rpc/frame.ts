@@ -23,6 +23,10 @@ export const FrameKind = {
   output: 1,
   /** `process/write`, from the client. Number: the `writeId`, as 16 hexadecimal digits. Name: `processId`. */
   write: 2,
+  /** The answer to `fs/readBlock`. Flags: 1 for `eof`. No number, no name. */
+  block: 3,
+  /** `fs/writeBlock`, from the client. Number: `offset`. Name: `handleId`. */
+  writeBlock: 4,
 } as const;
 
 /** One binary message, taken apart. */
@@ -54,6 +58,11 @@ export function isFrame(message: Uint8Array): boolean {
 /** True when a name fits into a header. */
 export function fitsInFrame(name: string): boolean {
   return name.length * 3 <= MAX_NAME_BYTES || Buffer.byteLength(name) <= MAX_NAME_BYTES;
+}
+
+/** True for the id of a request that fits into a header; others are answered in JSON. */
+export function isFrameId(id: unknown): id is number {
+  return typeof id === "number" && id >= 0 && id <= 0xffffffff;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { ExecServerError, fromWire } from "../protocol/error.ts";
 import type { Method } from "../protocol/method.ts";
 import { deferred } from "../runtime/deferred.ts";
-import { type CallOptions, Framed } from "./caller.ts";
+import { type CallOptions, Framed, jsonParams } from "./caller.ts";
 import { type Message, requestText } from "./envelope.ts";
 import { fitsInFrame, frameBytes } from "./frame.ts";
 
@@ -42,10 +42,9 @@ export function createPending(): Pending {
       const abort = () => reject(options.signal?.reason);
       options.signal?.addEventListener("abort", abort);
       try {
-        if (!(params instanceof Framed)) via.send(requestText(id, method.name, params));
-        else if (via.sendFrame && fitsInFrame(params.frame.name)) {
+        if (params instanceof Framed && via.sendFrame && fitsInFrame(params.frame.name)) {
           via.sendFrame(frameBytes({ ...params.frame, id }));
-        } else via.send(requestText(id, method.name, params.json()));
+        } else via.send(requestText(id, method.name, jsonParams(params)));
         const parsed = v.safeParse(method.result, await promise);
         if (parsed.success) return parsed.output;
         throw new ExecServerError(

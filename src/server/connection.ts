@@ -9,6 +9,7 @@ import {
   rpcCodeOf,
   toExecServerError,
 } from "../protocol/error.ts";
+import { FsWriteBlock } from "../protocol/files.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
 import { MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
 import { type Area, decodeParams } from "../protocol/method.ts";
@@ -25,9 +26,10 @@ import { encodeBase64 } from "../process/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { outputFrame } from "../process/wire_bytes.ts";
 import { exitToWire } from "../process/wire_exit.ts";
+import { BytesAnswer } from "../rpc/caller.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
-import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
+import { type Frame, FRAME_VERSION, frameBytes, FrameKind, isFrameId, parseFrame } from "../rpc/frame.ts";
 import {
   FAIR_BYTES,
   FAIR_REQUESTS,
@@ -43,7 +45,10 @@ import { auditConnection } from "./audit_connection.ts";
 import type { Server } from "./server.ts";
 
 /** The requests that may come as binary messages. */
-const FRAMED_REQUESTS: ReadonlyMap<number, string> = new Map([[FrameKind.write, ProcessWrite.name]]);
+const FRAMED_REQUESTS: ReadonlyMap<number, string> = new Map([
+  [FrameKind.write, ProcessWrite.name],
+  [FrameKind.writeBlock, FsWriteBlock.name],
+]);
 
 /** A request that is ready to run. */
 interface Work {
@@ -309,6 +314,12 @@ export function serveConnection(
     });
   };
 
+  const answer = (id: RequestId, result: unknown) => {
+    if (binary && result instanceof BytesAnswer && isFrameId(id)) {
+      channel.sendFrame(frameBytes({ ...result.frame(), id }));
+    } else channel.send(resultText(id, result));
+  };
+
   const refuse = (id: RequestId, error: unknown, area: Area) => {
     const failure = toExecServerError(error);
     if (failure.code === "INTERNAL" && !(error instanceof ExecServerError)) {
@@ -400,9 +411,9 @@ export function serveConnection(
     };
     try {
       const result = work.run(call);
-      if (!(result instanceof Promise)) return done(() => channel.send(resultText(work.id, result)));
+      if (!(result instanceof Promise)) return done(() => answer(work.id, result));
       result.then(
-        (value: unknown) => done(() => channel.send(resultText(work.id, value))),
+        (value: unknown) => done(() => answer(work.id, value)),
         (error: unknown) => done(() => refuse(work.id, error, work.area)),
       );
     } catch (error) {

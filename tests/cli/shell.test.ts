@@ -86,9 +86,12 @@ for (const where of ["local", "remote"] as const) {
 
   it("is a login shell, of our TERM, where the server is, with --cwd and --env", async () => {
     const path = userInfo().shell ?? "/bin/sh";
-    await inTerminal(["shell", ...url(), "--cwd", "/usr/lib", "--env", "MINE=a=b"], async (terminal) => {
-      await terminal.type('echo "<$0 $TERM $PWD $MINE>"\r');
-      await terminal.shows(`<-${basename(path)} vt220 /usr/lib a=b>\r\n`);
+    const home = tempDir(); // the profile of whoever runs the tests may do anything
+    writeFileSync(join(home, ".profile"), "PROFILE=read\n");
+    const env = ["--env", "MINE=a=b", "--env", `HOME=${home}`];
+    await inTerminal(["shell", ...url(), "--cwd", "/usr/lib", ...env], async (terminal) => {
+      await terminal.type('echo "<$0 $TERM $PWD $MINE $PROFILE>"\r');
+      await terminal.shows(`<-${basename(path)} vt220 /usr/lib a=b read>\r\n`);
       await terminal.type("exit 3\r");
       assert.is((await terminal.ended).code, 3);
     }, { env: { TERM: "vt220" } });

@@ -57,6 +57,16 @@ const sandbox = fc.oneof(
 const limit = fc.constantFrom(0, 1, 3, 64, 65, 10_000, 50_001);
 const data = fc.constantFrom("", "aGk=", "aGk", "====", "!", "a\0", "QUJD".repeat(20_000));
 
+/** `reader` and `writer` are open; the case opens those that it names. */
+const handleId = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom("reader", "writer", "new") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("", "i".repeat(32), "i".repeat(33), "ü".repeat(17), ...HOSTILE_TEXTS),
+  },
+);
+const blockLength = fc.constantFrom(0, 1, 5, 1_048_576, 1_048_577);
+
 const looks: MethodCase = { hints: { "file: URI": anywhere, sandbox } };
 const changes: MethodCase = { hints: { "file: URI": below, sandbox, dataBase64: data } };
 const processes: MethodCase = { hints: { processId } };
@@ -115,6 +125,10 @@ export const METHODS: Readonly<Record<string, MethodCase>> = {
     hints: { "file: URI": below, sandbox, maxDepth: limit, maxDirectories: limit, maxEntries: limit },
   },
   "fs/remove": changes,
+  "fs/open": { hints: { "file: URI": below, sandbox, handleId } },
+  "fs/readBlock": { hints: { handleId, len: blockLength } },
+  "fs/writeBlock": { hints: { handleId, chunk: data } },
+  "fs/close": { hints: { handleId } },
   "fs/copy": changes,
   initialized: nothing,
   "process/outputAck": processes,

@@ -119,7 +119,10 @@ async function prepare(world: World, peer: Peer, { params, stage }: Case): Promi
     await startKnown(owner, text);
   }
   if (stage !== "new") session = await handshake(peer, stage === "ready");
-  if (stage === "ready") await startKnown(peer, text.includes("{OTHER}") ? "" : text);
+  if (stage === "ready") {
+    await startKnown(peer, text.includes("{OTHER}") ? "" : text);
+    await openKnown(world, peer, text);
+  }
   const placed: unknown = JSON.parse(text.replaceAll("{SESSION}", session).replaceAll("{OTHER}", other));
   return placed;
 }
@@ -128,6 +131,15 @@ async function handshake(peer: Peer, complete = true): Promise<string> {
   const answer = await answerTo(peer, "initialize", { clientName: "fuzz" });
   if (complete) peer.send('{"method":"initialized"}');
   return isObject(answer["result"]) ? String(answer["result"]["sessionId"]) : "none";
+}
+
+async function openKnown(world: World, peer: Peer, text: string): Promise<void> {
+  for (
+    const [handleId, name, mode] of [["reader", "file", "read"], ["writer", "written", "replace"]] as const
+  ) {
+    if (!text.includes(`"${handleId}"`)) continue;
+    await answerTo(peer, "fs/open", { handleId, path: world.place(`file://{W}/${name}`), mode });
+  }
 }
 
 async function startKnown(peer: Peer, text: string): Promise<void> {

@@ -41,6 +41,14 @@ export interface World {
   close(): Promise<void>;
 }
 
+/** A connection that stays: without a handshake it would be ended after a while. */
+async function openControl(url: string): Promise<Peer> {
+  const peer = await openPeer(url);
+  await peer.request("initialize", { clientName: "fuzz-control" });
+  peer.send('{"method":"initialized"}');
+  return peer;
+}
+
 /** Starts a server with a folder of its own, as an account of its own when the test is root. */
 export async function createWorld(): Promise<World> {
   const uid = process.getuid?.() === 0 ? FIRST_UID + process.pid % UIDS : undefined;
@@ -71,7 +79,7 @@ export async function createWorld(): Promise<World> {
       program: places.program,
     });
   let server: TestServer = await start();
-  let control = await openPeer(server.url);
+  let control = await openControl(server.url);
   let peers: Peer[] = [];
   let readLog = 0;
 
@@ -86,7 +94,7 @@ export async function createWorld(): Promise<World> {
   const restart = async () => {
     await server.stop("SIGKILL");
     server = await start();
-    control = await openPeer(server.url);
+    control = await openControl(server.url);
     readLog = 0;
   };
 

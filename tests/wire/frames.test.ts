@@ -1,14 +1,19 @@
 // Binary messages, byte by byte; docs/protocol.md has their form.
 import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { WebSocket } from "ws";
 import { startServer, type TestServer } from "../harness/server.ts";
+import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
 
 const LIMIT_MS = 20_000;
 const OUTPUT = 1;
 const WRITE = 2;
+const WRITE_BLOCK = 4;
 
 /** A message as it came: JSON, or the bytes of a binary one. */
 type Incoming = JsonObject | Buffer;
@@ -192,6 +197,55 @@ test("input is written once for each number, and answered in JSON", async () => 
   }
   assert.is(output, "abd");
   await client.close();
+});
+
+test("blocks of files are bytes both ways, errors and answers without bytes are JSON", async () => {
+  const path = join(tempDir(), "file");
+  const client = await open({ binaryFrames: 1 });
+  const json = async (id: number, method: string, params: JsonObject) => {
+    client.send({ id, method, params });
+    return await client.next();
+  };
+  const uri = pathToFileURL(path).href;
+  assert.equal(await json(2, "fs/open", { handleId: "wü", path: uri, mode: "replace" }), {
+    id: 2,
+    result: { handleId: "wü" },
+  });
+  client.send(message(WRITE_BLOCK, 3, 2n, "wü", "cd"));
+  assert.equal(await client.next(), { id: 3, result: {} });
+  client.send(message(WRITE_BLOCK, 4, 0n, "wü", "ab"));
+  assert.equal(await client.next(), { id: 4, result: {} });
+  for (const [number, name, code] of [[2n ** 63n, "wü", -32600], [0n, "none", -32004]] as const) {
+    client.send(message(WRITE_BLOCK, 5, number, name, "x"));
+    const refused = await client.next();
+    assert.ok(!Buffer.isBuffer(refused) && isObject(refused["error"]), JSON.stringify(refused));
+    assert.equal([refused["id"], refused["error"]["code"]], [5, code]);
+  }
+  assert.equal(await json(6, "fs/close", { handleId: "wü" }), { id: 6, result: {} });
+  assert.is(readFileSync(path, "utf8"), "abcd");
+
+  await json(7, "fs/open", { handleId: "r", path: uri });
+  const block = async (id: number | string, offset: number, len: number) => {
+    client.send({ id, method: "fs/readBlock", params: { handleId: "r", offset, len } });
+    return await client.next();
+  };
+  const frame = (flags: string, id: string, text: string) =>
+    `03${flags}0000${id}0000000000000000${Buffer.from(text).toString("hex")}`;
+  const shown = (got: Incoming) => Buffer.isBuffer(got) ? got.toString("hex") : got;
+  assert.equal(shown(await block(8, 0, 4)), frame("00", "00000008", "abcd"));
+  assert.equal(shown(await block(4_294_967_295, 3, 4)), frame("01", "ffffffff", "d"));
+  assert.equal(shown(await block(9, 4, 4)), frame("01", "00000009", ""));
+  // What has no room in a header, and who has not asked for it, gets JSON.
+  const asJson = { chunk: "YWI=", eof: false };
+  assert.equal(await block("text", 0, 2), { id: "text", result: asJson });
+  assert.equal(await block(4_294_967_296, 0, 2), { id: 4_294_967_296, result: asJson });
+  await client.close();
+  const plain = await open({});
+  plain.send({ id: 2, method: "fs/open", params: { handleId: "r", path: uri } });
+  await plain.next();
+  plain.send({ id: 3, method: "fs/readBlock", params: { handleId: "r", offset: 0, len: 2 } });
+  assert.equal(await plain.next(), { id: 3, result: asJson });
+  await plain.close();
 });
 
 test("what is no such message is answered like JSON that cannot be read, and nothing else happens", async () => {
