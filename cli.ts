@@ -52,9 +52,13 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
     "Time for the request to upgrade, and again for initialize (default: 10)",
   )
   .option("--max-message <size>", "Largest message of a client, from 1M to 64M (default: 64M)")
+  .option(
+    "--bound-incoming",
+    "Hold senders of large unfinished messages back: all of those take 32 MiB together; costs a fifth of the speed",
+  )
   .option("--max-sessions <count>", "Sessions, those without a connection too (default: 4096)")
-  .option("--max-processes <count>", "Processes of all sessions that run (default: 1024)")
-  .option("--max-session-processes <count>", "Processes of one session that run (default: 256)")
+  .option("--max-processes <count>", "Processes of all sessions that run (default: 4096)")
+  .option("--max-session-processes <count>", "Processes of one session that run (default: 1024)")
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
   .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
   .option(

@@ -2,7 +2,7 @@
 import { DEFAULT_LIMITS, type Limits } from "../server/limits.ts";
 import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { UsageError } from "./exit.ts";
-import { countOption, millisecondsOption, type Options, sizeOption } from "./options.ts";
+import { countOption, millisecondsOption, type Options, sizeOption, switchOption } from "./options.ts";
 
 /** More of anything than a machine can have. */
 const MOST = 1_000_000;
@@ -21,6 +21,7 @@ export function serverLimits(options: Options): Limits {
     handshakeMs: millisecondsOption(options, "handshake-timeout", LEAST_HANDSHAKE_MS) ??
       DEFAULT_LIMITS.handshakeMs,
     messageBytes,
+    boundIncoming: switchOption(options, "bound-incoming"),
     sessions: count("max-sessions", DEFAULT_LIMITS.sessions),
     processes: count("max-processes", DEFAULT_LIMITS.processes),
     sessionProcesses: count("max-session-processes", DEFAULT_LIMITS.sessionProcesses),

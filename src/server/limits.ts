@@ -29,6 +29,8 @@ export interface Limits extends SessionLimits {
   readonly connections: number;
   readonly handshakeMs: number;
   readonly messageBytes: number;
+  /** Senders of large unfinished messages are held back, so that all of those together stay small. */
+  readonly boundIncoming: boolean;
 }
 
 /** The defaults. */
@@ -36,6 +38,7 @@ export const DEFAULT_LIMITS: Limits = {
   connections: DEFAULT_MAX_CONNECTIONS,
   handshakeMs: DEFAULT_HANDSHAKE_MS,
   messageBytes: DEFAULT_MAX_MESSAGE_BYTES,
+  boundIncoming: false,
   sessions: DEFAULT_MAX_SESSIONS,
   processes: DEFAULT_MAX_PROCESSES,
   sessionProcesses: DEFAULT_MAX_SESSION_PROCESSES,

@@ -16,9 +16,10 @@ import { type LoadedTls, type TlsFront, tlsFront } from "./tls.ts";
 import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
 
 /**
- * An empty pong, put before everything that a client sends. Bun hands a connection whose client has sent something
- * already to its stream transport. That is what we want: of the other one nobody can tell how much of a message is in
- * memory before it is complete. To the other runtimes it is a frame that means nothing (RFC 6455, section 5.5.3).
+ * An empty pong, put before everything that a client sends, with `--bound-incoming`. Bun hands a connection whose client
+ * has sent something already to its stream transport: of the other one, which is a fifth faster, nobody can tell how
+ * much of a message is in memory before it is complete. To the other runtimes it is a frame that means nothing (RFC
+ * 6455, section 5.5.3).
  */
 const EMPTY_PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
 /** How long open connections may take to close at a shutdown, in ms. */
@@ -70,6 +71,7 @@ export async function listen(
     const { statusCode } = response;
     if (statusCode >= 400) audited(request, { status: statusCode, reason: STATUS_CODES[statusCode] ?? "" });
   });
+  const isBounded = server.options.limits.boundIncoming;
   const gate = createGate(http, server.options.limits, server.connections);
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     gate.passed(socket);
@@ -80,7 +82,7 @@ export async function listen(
       server.log("info", "connection refused", { peer, status: refusal.status, reason: refusal.body ?? "" });
       return void socket.end(rawResponse(refusal));
     }
-    sockets.handleUpgrade(request, socket, head.length > 0 ? head : EMPTY_PONG, (client) => {
+    sockets.handleUpgrade(request, socket, isBounded && head.length === 0 ? EMPTY_PONG : head, (client) => {
       server.log("debug", "connection opened", { peer });
       serveConnection(server, client, peer, () => bytesReadOf(socket));
     });

@@ -5,9 +5,9 @@ import type { ProcessQuota } from "../process/quota.ts";
 /** Sessions of a server, those without a connection too (`--max-sessions`). */
 export const DEFAULT_MAX_SESSIONS = 4096;
 /** Processes of all sessions that have not ended (`--max-processes`). */
-export const DEFAULT_MAX_PROCESSES = 1024;
+export const DEFAULT_MAX_PROCESSES = 4096;
 /** Processes of one session that have not ended (`--max-session-processes`). */
-export const DEFAULT_MAX_SESSION_PROCESSES = 256;
+export const DEFAULT_MAX_SESSION_PROCESSES = 1024;
 /**
  * Processes of one session whose record is kept, ended ones too. Beyond it the oldest is forgotten of which the client
  * has everything.

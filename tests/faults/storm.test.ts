@@ -65,7 +65,9 @@ test("everything at once: a client that behaves is served, and nothing is left",
   isSmall();
 });
 
-test("large messages that are never complete take turns", async () => {
+test("--bound-incoming: large messages that are never complete take turns", async () => {
+  await server.stop();
+  server = await startServer({ args: ["--handshake-timeout", "2", "--bound-incoming"] });
   const sockets = await Promise.all(
     Array.from({ length: LARGE_SENDERS }, () => openUpgraded(server.url, { initialize: true })),
   );
