@@ -24,7 +24,15 @@ const PAGES = [
   "docs/protocol.md",
   "docs/cli.md",
 ]
-  .concat("docs/compatibility.md", "docs/listening.md", "docs/audit.md", "docs/deploy/README.md");
+  .concat(
+    "docs/compatibility.md",
+    "docs/listening.md",
+    "docs/audit.md",
+    "docs/limits.md",
+    "docs/deploy/README.md",
+    "docs/sandbox.md",
+    "SECURITY.md",
+  );
 
 const read = (name: string) => readFileSync(join(ROOT, name), "utf8");
 const readme = read("README.md");
