@@ -108,10 +108,15 @@ export async function serve(options: Options): Promise<number> {
   const held = withinDescriptors(limits, descriptorLimit());
   if (held.connections < limits.connections || held.processes < limits.processes) {
     const { connections, processes } = held;
-    log("warn", "fewer than asked for: raise the hard limit of open files (ulimit -Hn)", {
-      connections,
-      processes,
-    });
+    const asked = textOption(options, "max-connections") ?? textOption(options, "max-processes");
+    log(
+      asked === undefined ? "info" : "warn",
+      "fewer connections or processes: raise the hard limit of open files (ulimit -Hn)",
+      {
+        connections,
+        processes,
+      },
+    );
   }
   const chosen: ServerOptions = {
     concurrentRequests: countOption(
