@@ -30,7 +30,6 @@ const PAGES = [
     "docs/audit.md",
     "docs/limits.md",
     "docs/deploy/README.md",
-    "docs/sandbox.md",
     "SECURITY.md",
   );
 
