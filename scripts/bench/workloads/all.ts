@@ -5,7 +5,7 @@ import { growth } from "./growth.ts";
 import { listen } from "./listen.ts";
 import { resume } from "./resume.ts";
 import { burst, inFlight, roundTrip } from "./round_trip.ts";
-import { sandboxed } from "./sandbox.ts";
+import { sandboxed, sandboxedSingle } from "./sandbox.ts";
 import { startAlone, startTogether } from "./start.ts";
 import { input, lines, output } from "./streams.ts";
 import { ptyEcho, ptyFlooded } from "./terminal.ts";
@@ -27,6 +27,7 @@ export const WORKLOADS: readonly Workload[] = [
   walk,
   resume,
   sandboxed,
+  sandboxedSingle,
   listen,
   ...growth,
 ];
