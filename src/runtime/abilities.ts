@@ -2,3 +2,6 @@ import { runtime } from "./detect.ts";
 
 /** False where `node:fs` takes names for text: Deno would touch another file than the one that was named. */
 export const fileNamesAreBytes: boolean = runtime !== "deno";
+
+/** A socket that was upgraded tells how many bytes have come: not in Bun, unless it is on its stream transport. */
+export const countsBytesRead: boolean = runtime !== "bun";

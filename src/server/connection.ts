@@ -122,7 +122,7 @@ export function serveConnection(
       isOpen = false;
       load.requestBytes -= requestBytes;
       inbox.clear();
-      endWatch();
+      endWatch?.();
       gone.abort(new ExecServerError("DISCONNECTED", "the connection is gone"));
       clearTimeout(handshake);
       if (session && attachment) server.registry.detach(session, attachment);
@@ -131,7 +131,7 @@ export function serveConnection(
   }, load);
   const shutdown = () => channel.close(CloseCode.goingAway, "server is shutting down");
   server.connections.add(shutdown);
-  const endWatch = server.incoming.watch({
+  const endWatch = server.incoming?.watch({
     bytesRead,
     messages: () => messages,
     active: () => channel.active(),

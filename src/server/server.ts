@@ -11,6 +11,7 @@ import { defaultRetention, type Retention } from "../process/retention.ts";
 import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
 import { createLoad, type Load } from "../rpc/load.ts";
 import type { Route } from "../rpc/route.ts";
+import { countsBytesRead } from "../runtime/abilities.ts";
 import { createEnforcement, type Enforcement } from "../sandbox/enforcement.ts";
 import type { Floor } from "../sandbox/floor.ts";
 import {
@@ -80,8 +81,8 @@ export interface Server {
   readonly connections: Set<() => void>;
   /** What all of them have under way. */
   readonly load: Load;
-  /** The messages that they are sending. */
-  readonly incoming: Incoming;
+  /** The messages that they are sending; undefined where nobody can tell. */
+  readonly incoming: Incoming | undefined;
 }
 
 function hooksOf(session: Session, registry: SessionRegistry): ProcessHooks {
@@ -123,6 +124,7 @@ export async function createServer(
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
+  const isBounded = countsBytesRead || options.limits.boundIncoming;
   const registry = createSessionRegistry(
     options,
     ({ id }) => audit.record({ event: "session.expired", session: sessionDigest(id) }),
@@ -147,6 +149,6 @@ export async function createServer(
     },
     connections: new Set(),
     load: createLoad(),
-    incoming: createIncoming(options.limits.messageBytes),
+    incoming: isBounded ? createIncoming(options.limits.messageBytes) : undefined,
   };
 }
