@@ -198,8 +198,11 @@ if (process.getuid?.() === 0) {
     }));
 }
 
+const auditLog = join(tempDir(), "audit");
 test("the token is in no log, no argument and no environment of anyone", () =>
-  withServers([["--log-level", "debug"]], async ([server], runtime) => {
+  withServers([
+    ["--log-level", "debug", "--audit-log", auditLog, "--audit-argv"],
+  ], async ([server], runtime) => {
     assert.ok(server);
     const token = tokenOf(server);
     const env = { XDG_RUNTIME_DIR: runtime, EXEC_SERVER_URL: undefined };
@@ -217,12 +220,16 @@ test("the token is in no log, no argument and no environment of anyone", () =>
     assert.equal(seen, []);
     run.signal("SIGTERM");
     const { stdout, stderr } = await run.ended;
+    await runCli(["run", "--", "echo", token, `--url=${server.url}`], { env });
     const wrong = await runCli(["info"], { env: { ...env, EXEC_SERVER_URL: `${server.url}x` } });
     assert.is(wrong.code, 1);
     await server.stop();
     for (const text of [stdout, stderr, wrong.stdout, wrong.stderr, server.stderr()]) {
       assert.not.ok(text.includes(token), text);
     }
+    const audited = readFileSync(auditLog, "utf8");
+    assert.match(audited, /"event":"process.start".*"echo"/);
+    assert.not.ok(audited.includes(token), audited);
     assert.match(server.stderr(), /connection refused/);
     assert.is(server.stdout(), `${server.url}\n`);
   }));

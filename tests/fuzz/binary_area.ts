@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import * as v from "valibot";
+import { FrameKind } from "../../src/rpc/frame.ts";
 import { isObject } from "../harness/wire_client.ts";
 import type { Area } from "./area.ts";
 import { frameBytes } from "./frame_bytes.ts";
@@ -31,7 +32,10 @@ const hex = (maxLength: number) =>
   fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes).toString("hex"));
 
 const cases: fc.Arbitrary<Case> = fc.record({
-  kind: fc.oneof({ weight: 4, arbitrary: fc.constantFrom(1, 2) }, fc.integer({ min: 1, max: 8 })),
+  kind: fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom(...Object.values(FrameKind)) },
+    fc.integer({ min: 1, max: 8 }),
+  ),
   flags: fc.integer({ min: 0, max: 255 }),
   nameBytes: fc.oneof(
     { weight: 4, arbitrary: fc.constant(null) },
@@ -87,8 +91,10 @@ export const binaryArea: Area<Case> = {
     const [answer] = answers;
     const status = isObject(answer?.["result"]) ? answer["result"]["status"] : undefined;
     if (answer?.["id"] === -1) return;
-    const isWrite = one.kind === 2 && bytes.length >= HEADER_BYTES;
-    if (!isWrite || typeof status !== "string") throw new Error(`an odd answer: ${JSON.stringify(answer)}`);
+    const isRight = bytes.length >= HEADER_BYTES &&
+      (one.kind === FrameKind.write && typeof status === "string" ||
+        one.kind === FrameKind.writeBlock && (isObject(answer?.["error"]) || isObject(answer?.["result"])));
+    if (!isRight) throw new Error(`an odd answer: ${JSON.stringify(answer).slice(0, 500)}`);
   },
 };
 

@@ -35,7 +35,7 @@ export interface Visit {
  * the page has been fetched its address leads to this port of 127.0.0.1, which is what DNS rebinding achieves
  */
 export async function visit(
-  script: (origin: string) => string,
+  script: (origin: string) => string | Promise<string>,
   where: { readonly name?: string; readonly rebindTo?: number } = {},
 ): Promise<Visit> {
   const { name = "127.0.0.1", rebindTo } = where;
@@ -59,11 +59,13 @@ export async function visit(
     if (request.url !== "/") return void response.writeHead(404).end();
     response.on("finish", () => target = rebindTo ?? target);
     response.setHeader("content-type", "text/html; charset=utf-8");
-    response.end(`<script>
+    const page = (code: string) =>
+      response.end(`<script>
       const report = (value) =>
         fetch("http://127.0.0.1:${collectorPort}/", { method: "POST", mode: "no-cors", body: JSON.stringify(value) });
-      (async () => { ${script(origin)} })().then(report, (error) => report(String(error)));
+      (async () => { ${code} })().then(report, (error) => report(String(error)));
     </script>`);
+    Promise.resolve(script(origin)).then(page, fail);
   });
   target = await listening(pages);
   const sockets = new Set<Socket>();

@@ -78,6 +78,26 @@ test("a page of another origin cannot open a connection nor read an answer, also
     }
   }));
 
+test("a page whose origin is allowed connects with the token in a subprotocol, and only with it", async () => {
+  let server: TestServer | undefined;
+  const page = await visit(async (origin) => {
+    server = await startServer({ args: ["--allow-origin", origin] });
+    const { host, searchParams } = new URL(server.url);
+    return `${TOOLS}
+      return [
+        await socket("ws://${host}/", ${protocolsOf(searchParams.get("token") ?? "")}),
+        await socket("ws://${host}/", ${protocolsOf("x")}),
+        await socket("ws://${host}/"),
+      ];`;
+  });
+  try {
+    assert.equal(await page.result, ["open exec-server.v1", "refused", "refused"]);
+  } finally {
+    await page.close();
+    await server?.stop();
+  }
+});
+
 test("a name that is made to lead here does not get in either", () =>
   withServer([], async (server) => {
     const { port, searchParams } = new URL(server.url);
