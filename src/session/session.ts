@@ -83,6 +83,11 @@ const PONG_SLACK_BYTES = 1024 * 1024;
  * as the reference server does.
  */
 const HOLD_MS = 2_000;
+/**
+ * How long such a client has, in ms, from the pong behind the answer until it is pushed more. The reference client takes
+ * 1 MiB of events while it handles the answer, which can be 4 MiB, and gives the process up beyond that.
+ */
+const SETTLE_MS = 50;
 
 /** A session without processes. */
 export function createSession(id: string, processes: LocalProcesses, options: SessionOptions): Session {
@@ -92,11 +97,12 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
   let holdTimer: NodeJS.Timeout | undefined;
   let pushedBytes = 0;
   let pingedBytes = 0;
+  let settling: { readonly count: number; answered(): void } | undefined;
   let provisional: { readonly feed: Feed; readonly seq: number; readonly end: number }[] = [];
 
   /** Pushes the feed's next event; false when there is none or it cannot go now. */
   const pushNext = (feed: Feed): boolean => {
-    if (!attachment || waiting || feed.held) return false;
+    if (!attachment || waiting || feed.held || settling) return false;
     if (attachment.acknowledges && feed.inFlightBytes >= WINDOW_BYTES) return false;
     const event = feed.source.log.next(feed.cursor);
     if (!event) return false;
@@ -119,6 +125,25 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       }
     }
     return true;
+  };
+
+  /** Pushes nothing until the client has had a moment for what it was answered. */
+  const settle = (whose: Attachment, count: number) => {
+    const go = () => {
+      clearTimeout(timer);
+      if (settling !== mine) return;
+      settling = undefined;
+      if (attachment === whose) pumpAll();
+    };
+    let timer = setTimeout(go, HOLD_MS);
+    const mine = {
+      count,
+      answered() {
+        clearTimeout(timer);
+        timer = setTimeout(go, SETTLE_MS);
+      },
+    };
+    settling = mine;
   };
 
   /** Nothing of it is left to push to the present connection, or to the next one. */
@@ -226,6 +251,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       attachment?.evict();
       attachment = next;
       waiting = false;
+      settling = undefined;
       pushedBytes = pingedBytes = 0;
       provisional = [];
       clearTimeout(holdTimer);
@@ -248,6 +274,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       if (attachment !== gone) return;
       attachment = undefined;
       waiting = false;
+      settling = undefined;
       clearTimeout(holdTimer);
       for (const { source } of feeds.values()) source.setAttached(false);
     },
@@ -278,6 +305,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       pump(feed);
     },
     pong(count) {
+      if (settling !== undefined && count >= settling.count) settling.answered();
       let index = 0;
       for (; index < provisional.length; index++) {
         const sent = provisional[index];
@@ -298,6 +326,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
         }
         pingedBytes = pushedBytes;
         attachment.ping(pushedBytes);
+        settle(attachment, pushedBytes);
       }
       pump(feed);
     },

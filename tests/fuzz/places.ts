@@ -71,6 +71,9 @@ export interface Places {
   remove(): void;
 }
 
+/** How often the request of an earlier case, whose connection was cut, may come in between. */
+const MAX_RENEWALS = 5;
+
 /** Makes the folders; they belong to `uid` if it is given, all but the tree that must stay. */
 export function makePlaces(uid: number | undefined): Places {
   const base = tempDir();
@@ -92,6 +95,14 @@ export function makePlaces(uid: number | undefined): Places {
   if (uid !== undefined) giveAway(base, uid);
   const before = picture(canary);
   let resets = 0;
+  const renew = () => {
+    // Aside first: what an earlier case has left running may still write there.
+    const aside = join(scratch, `old-${++resets}`);
+    renameSync(join(scratch, "a"), aside);
+    removeTree(aside);
+    mkdirSync(work, { recursive: true });
+    plant(work);
+  };
   const [program] = programUnderTest();
   return {
     program: uid === undefined ? undefined : reachable(resolve(program), base),
@@ -107,12 +118,14 @@ export function makePlaces(uid: number | undefined): Places {
       return placed;
     },
     reset() {
-      // Aside first: what an earlier case has left running may still write there.
-      const aside = join(scratch, `old-${++resets}`);
-      renameSync(join(scratch, "a"), aside);
-      removeTree(aside);
-      mkdirSync(work, { recursive: true });
-      plant(work);
+      for (let tries = 1;; tries++) {
+        try {
+          renew();
+          break;
+        } catch (error) {
+          if (tries === MAX_RENEWALS) throw error; // it is not only late: something is wrong
+        }
+      }
       if (!existsSync(join(scratch, "deep"))) {
         plantDeep(join(scratch, "deep"));
         if (uid !== undefined) giveAway(join(scratch, "deep"), uid);
