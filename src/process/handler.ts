@@ -112,7 +112,7 @@ export function processRoutes(
       );
       call.afterAnswer(() => hooks.answered(params.processId, read.nextSeq - 1, read.chunks));
       // An answer that was cut short must not tell of an exit whose number comes later.
-      const cut = params.maxBytes === undefined && read.nextSeq <= log.lastSeq;
+      const cut = typeof params.maxBytes !== "number" && read.nextSeq <= log.lastSeq; // null is no limit, too
       const exited = log.exitSeq !== undefined && (!cut || log.exitSeq < read.nextSeq);
       return {
         chunks: [...read.chunks],

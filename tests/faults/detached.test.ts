@@ -147,6 +147,25 @@ test(`a plain client reads after its resume, then is pushed the rest of ${BYTES 
     await client.terminate();
   }));
 
+test("an answer that has no room for all output does not tell of an exit that comes behind it", () =>
+  withServer([], async (server) => {
+    const first = await openRawClient(server.url);
+    await first.start("p", ["head", "-c", String(8 * MB), "/dev/zero"]);
+    const pid = await pidOf(first, "p");
+    await first.terminate();
+    await until("it has ended", () => !isRunning(pid));
+    for (const more of [{}, { maxBytes: null }]) {
+      const client = await openRawClient(server.url, { initialize: { resumeSessionId: first.sessionId } });
+      const read = await client.call("process/read", { processId: "p", afterSeq: 0, waitMs: 0, ...more });
+      assert.equal(
+        [read["exited"], read["exitCode"], read["closed"]],
+        [false, null, false],
+        JSON.stringify(more),
+      );
+      await client.terminate();
+    }
+  }));
+
 test(`a plain client, which acknowledges nothing, streams ${STREAM_BYTES / MB} MB`, () =>
   withServer([], async (server) => {
     const lines = linesFor(STREAM_BYTES);
