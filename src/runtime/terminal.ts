@@ -40,11 +40,12 @@ export interface TerminalChild {
 }
 
 // Loaded on demand: each runtime loads only its own way to a terminal.
-const load: () => Promise<(options: TerminalOptions) => TerminalChild> = runtime === "bun"
+type Spawn = (options: TerminalOptions) => TerminalChild | Promise<TerminalChild>;
+const load: () => Promise<Spawn> = runtime === "bun"
   ? async () => (await import("./terminal_bun.ts")).spawnTerminalBun
   : async () => (await import("./terminal_node.ts")).spawnTerminalNode;
 
-let implementation: ((options: TerminalOptions) => TerminalChild) | undefined;
+let implementation: Spawn | undefined;
 
 /**
  * Starts a child on a new terminal, in a session and process group of its own.
@@ -53,5 +54,5 @@ let implementation: ((options: TerminalOptions) => TerminalChild) | undefined;
  */
 export async function spawnTerminal(options: TerminalOptions): Promise<TerminalChild> {
   implementation ??= await load();
-  return implementation(options);
+  return await implementation(options);
 }

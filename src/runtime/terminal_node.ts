@@ -4,6 +4,7 @@ import { ReadStream } from "node:tty";
 import type { ChildExit } from "./child.ts";
 import { deferred } from "./deferred.ts";
 import { ownedChildren } from "./owned_children.ts";
+import { isLiving, readStat } from "./proc_stat.ts";
 import type { TerminalChild, TerminalOptions } from "./terminal.ts";
 import { ptyAddon } from "./terminal_addon_node.ts";
 import { commandFor } from "./terminal_argv_node.ts";
@@ -14,9 +15,11 @@ import { terminalSource } from "./terminal_source_node.ts";
 import { writeNow } from "./terminal_write_node.ts";
 
 const NO_CHANGE = -1;
+/** A child takes its terminal within a ms; on a busy machine it takes longer. Each look is followed by 1 ms. */
+const MAX_LOOKS = 1_000;
 
 /** Starts a child on a new terminal. @throws an error with a POSIX code, or with UNSUPPORTED */
-export function spawnTerminalNode(options: TerminalOptions): TerminalChild {
+export async function spawnTerminalNode(options: TerminalOptions): Promise<TerminalChild> {
   if (options.extra) throw unsupported("one in a sandbox takes the compiled program");
   const { addon, helper } = ptyAddon();
   const write = writeNow();
@@ -44,6 +47,7 @@ export function spawnTerminalNode(options: TerminalOptions): TerminalChild {
     return write(fd, bytes);
   });
   stream.on("close", () => input.destroy());
+  await terminalTaken(pid);
   return {
     pid,
     input,
@@ -53,6 +57,15 @@ export function spawnTerminalNode(options: TerminalOptions): TerminalChild {
       if (!stream.destroyed) addon.resize(fd, size.cols, size.rows);
     },
   };
+}
+
+/** The addon comes back from its fork(2) before the child has the terminal; a Ctrl-C until then would reach nobody. */
+async function terminalTaken(pid: number): Promise<void> {
+  for (let looks = 0; looks < MAX_LOOKS; looks++) {
+    const child = readStat(pid); // nothing where there is no /proc, and when it has ended already
+    if (!child || !isLiving(child) || child.foreground === pid) return;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
 
 /** The addon says only that it failed, not why: no process, no descriptor, or no terminal is left. */
