@@ -15,13 +15,13 @@ import { type Log, LOG_LEVELS, stderrLog } from "../server/log.ts";
 import { dropPrivileges, isRealRoot, ROOT_WARNING } from "../server/privileges.ts";
 import { createServer, DEFAULT_SERVER_OPTIONS, type ServerOptions } from "../server/server.ts";
 import { announce, connectionFiles } from "./announce.ts";
+import { sandboxWords } from "./sandbox.ts";
 import { authOption } from "./serve_auth.ts";
 import { ExitCode, UsageError } from "./exit.ts";
 import { listenOptions } from "./listen_options.ts";
 import { serverLimits } from "./server_limits.ts";
 import {
   countOption,
-  listOption,
   MAX_TIMER_SECONDS,
   type Options,
   sizeOption,
@@ -37,17 +37,8 @@ function secondsOption(options: Options, name: string, otherwiseMs: number): num
 
 /** `--sandbox-floor` and what belongs to it. @throws UsageError when a root is no directory */
 function floorOption(options: Options): Floor | undefined {
-  const kind = wordOption(options, "sandbox-floor", ["none", "read-only", "workspace-write"], "none");
-  const roots = listOption(options, "sandbox-root");
-  const network = switchOption(options, "sandbox-network");
-  if (kind !== "workspace-write" && roots.length > 0) {
-    throw new UsageError("--sandbox-root needs --sandbox-floor workspace-write");
-  }
-  if (kind === "none") {
-    if (network) throw new UsageError("--sandbox-network needs --sandbox-floor");
-    return undefined;
-  }
-  return { kind, network, roots: roots.map(realFolder) };
+  const chosen = sandboxWords(options, "sandbox-floor");
+  return chosen && { kind: chosen.mode, network: chosen.network, roots: chosen.roots.map(realFolder) };
 }
 
 function realFolder(path: string): string {

@@ -2,16 +2,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connect } from "node:net";
-import { runServer, startServer, type TestServer } from "../harness/server.ts";
-
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
-}
+import { runServer, withServer } from "../harness/server.ts";
 
 test("prints one line, the URL with the real port, and nothing else", async () => {
   for (const args of [[], ["--listen", "ws://127.0.0.1:0"], ["--listen=ws://[::1]:0"]]) {

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { Environment } from "../../mod.ts";
 import { codeOf } from "../harness/code_of.ts";
 import { isRunning, memoryOf, until, untilStill } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { type TestServer, withServer } from "../harness/server.ts";
 import { openRawClient, pidOf, type RawClient, type RawEvent, readOnce } from "../session/raw_client.ts";
 import { createDigester, digestOf, digestOfLines, linesFor, MB, printLines } from "./lines.ts";
 import { startProxy } from "./proxy.ts";
@@ -20,15 +20,6 @@ const GONE_MS = isFull ? 60_000 : 0;
 const MAX_SERVER_MB = 150;
 /** More than a process may leave in pipes, and in the server while somebody is attached. */
 const MORE_THAN_FITS = 8 * MB;
-
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
-}
 
 /** Bytes that a process has written, as the kernel counts them. */
 function written(pid: number): number {
@@ -149,12 +140,13 @@ test(`a plain client reads after its resume, then is pushed the rest of ${BYTES 
 
 test("an answer that has no room for all output does not tell of an exit that comes behind it", () =>
   withServer([], async (server) => {
-    const first = await openRawClient(server.url);
-    await first.start("p", ["head", "-c", String(8 * MB), "/dev/zero"]);
-    const pid = await pidOf(first, "p");
-    await first.terminate();
-    await until("it has ended", () => !isRunning(pid));
     for (const more of [{}, { maxBytes: null }]) {
+      // A session for each: what one client has received is not kept for the next.
+      const first = await openRawClient(server.url);
+      await first.start("p", ["head", "-c", String(8 * MB), "/dev/zero"]);
+      const pid = await pidOf(first, "p");
+      await first.terminate();
+      await until("it has ended", () => !isRunning(pid));
       const client = await openRawClient(server.url, { initialize: { resumeSessionId: first.sessionId } });
       const read = await client.call("process/read", { processId: "p", afterSeq: 0, waitMs: 0, ...more });
       assert.equal(

@@ -5,7 +5,8 @@ import * as v from "valibot";
 import { FrameKind } from "../../src/rpc/frame.ts";
 import { isObject } from "../harness/wire_client.ts";
 import type { Area } from "./area.ts";
-import { frameBytes } from "./frame_bytes.ts";
+import { Opcode } from "../harness/raw_socket.ts";
+import { wholeFrame } from "./frame_bytes.ts";
 import { CLOSE_CODES } from "./message_rules.ts";
 import { isClosing } from "./peer.ts";
 
@@ -77,8 +78,7 @@ export const binaryArea: Area<Case> = {
     });
     const before = peer.messages.length;
     const bytes = bytesOf(one);
-    const written = { fin: true, reserved: 0, times: 1, mask: "01020304", claimed: null, form: null };
-    peer.write(frameBytes({ ...written, opcode: 2, payload: bytes.toString("hex") }));
+    peer.write(wholeFrame(Opcode.binary, bytes));
     const last = await peer.request("process/terminate", { processId: "cat", graceMs: 0 });
     await peer.probe();
     if (isClosing(last)) {

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import * as v from "valibot";
 import { isObject } from "../harness/wire_client.ts";
 import type { Area } from "./area.ts";
-import { frameBytes } from "./frame_bytes.ts";
+import { Opcode } from "../harness/raw_socket.ts";
+import { wholeFrame } from "./frame_bytes.ts";
 import { CLOSE_CODES } from "./message_rules.ts";
 import { isClosing } from "./peer.ts";
 
@@ -169,19 +170,7 @@ export const envelopeArea: Area<Case> = {
   async attempt(world, { text, binary, stage }) {
     const peer = await world.open({ bare: stage === "new" });
     const before = peer.messages.length;
-    const payload = Buffer.from(text).toString("hex");
-    const opcode = binary ? 2 : 1;
-    const frame = {
-      fin: true,
-      reserved: 0,
-      times: 1,
-      mask: "01020304",
-      claimed: null,
-      form: null,
-      opcode,
-      payload,
-    };
-    peer.write(frameBytes(frame));
+    peer.write(wholeFrame(binary ? Opcode.binary : Opcode.text, Buffer.from(text)));
     const last = await peer.probe();
     const answers = peer.messages.slice(before).filter((message) => message !== last && "id" in message);
     const got = answers.map((answer) => JSON.stringify(answer["id"])).join(" and ") || "nothing";

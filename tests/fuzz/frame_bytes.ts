@@ -1,5 +1,6 @@
 /** WebSocket frames as bytes, also those that no library would send (RFC 6455, section 5.2). */
 import { Buffer } from "node:buffer";
+import { Opcode } from "../harness/raw_socket.ts";
 
 /** How a length is written: in 7 bits, in 16 or in 64. */
 export type LengthForm = "short" | "medium" | "long";
@@ -22,19 +23,23 @@ export interface WrittenFrame {
   readonly form: LengthForm | null;
 }
 
-/** A whole text message in one masked frame. */
-export function textFrame(text: string): Buffer {
-  const payload = Buffer.from(text).toString("hex");
+/** One frame with nothing wrong in it. */
+export function wholeFrame(opcode: number, payload: Uint8Array): Buffer {
   return frameBytes({
     fin: true,
     reserved: 0,
-    opcode: 1,
+    opcode,
     mask: "01020304",
-    payload,
+    payload: Buffer.from(payload).toString("hex"),
     times: 1,
     claimed: null,
     form: null,
   });
+}
+
+/** A whole text message in one masked frame. */
+export function textFrame(text: string): Buffer {
+  return wholeFrame(Opcode.text, Buffer.from(text));
 }
 
 /** What a frame carries. */

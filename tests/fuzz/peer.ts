@@ -5,7 +5,7 @@ import { type Frame, Opcode, parseFrame, upgradeRequest } from "../harness/raw_s
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
 import { outputOfFrame } from "../../src/process/wire_bytes.ts";
 import { parseFrame as parseBinary } from "../../src/rpc/frame.ts";
-import { frameBytes, textFrame } from "./frame_bytes.ts";
+import { textFrame, wholeFrame } from "./frame_bytes.ts";
 import { messageProblem } from "./message_rules.ts";
 
 /** Nothing that a healthy server does takes so long, also on a busy machine, in ms. */
@@ -128,12 +128,12 @@ export async function openPeer(url: string): Promise<Peer> {
     waiting.delete(id);
   };
   const frame = ({ fin, opcode, payload }: Frame) => {
-    if (opcode === Opcode.ping) return write(frameBytes(controlFrame(Opcode.pong, payload)));
+    if (opcode === Opcode.ping) return write(wholeFrame(Opcode.pong, payload));
     if (opcode === Opcode.pong) return;
     if (opcode === Opcode.close) {
       const code = payload.length < 2 ? 1005 : payload.readUInt16BE(0);
       farewell = { code, reason: payload.subarray(2).toString() };
-      return write(frameBytes(controlFrame(Opcode.close, payload)));
+      return write(wholeFrame(Opcode.close, payload));
     }
     if (pieces.length === 0) isBinary = opcode === Opcode.binary;
     pieces.push(payload);
@@ -206,12 +206,7 @@ export async function openPeer(url: string): Promise<Peer> {
       if (how === "fin") socket.end();
       else if (how === "reset") resetSocket(socket);
       else if (how === "drop") socket.destroy();
-      else write(frameBytes(controlFrame(Opcode.close, Buffer.from([0x03, 0xe8]))));
+      else write(wholeFrame(Opcode.close, Buffer.from([0x03, 0xe8])));
     },
   };
-}
-
-function controlFrame(opcode: number, payload: Buffer) {
-  const written = { fin: true, reserved: 0, times: 1, mask: "00000000", claimed: null, form: null };
-  return { ...written, opcode, payload: payload.toString("hex") };
 }

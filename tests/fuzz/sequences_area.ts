@@ -11,30 +11,34 @@ import type { World } from "./world.ts";
 const LINES = 3;
 const PROCESSES = 3;
 
+/** `open` without a session to resume; `resume`: with that of another connection. */
+const ACTIONS = [
+  "open",
+  "resume",
+  "start",
+  "read",
+  "write",
+  "closeStdin",
+  "signal",
+  "resize",
+  "terminate",
+  "list",
+  "observe",
+  "unobserve",
+  "acknowledge",
+  "pause",
+  "go on",
+  "file",
+  "close",
+  "reset",
+] as const;
+/** What most steps are. */
+const OFTEN = ["start", "start", "start", "resume", "read", "write", "terminate", "observe"] as const;
+
 const Step = v.object({
   /** The connection. */
   line: v.number(),
-  /** `open` without a session to resume, or with that of another connection. */
-  do: v.picklist([
-    "open",
-    "resume",
-    "start",
-    "read",
-    "write",
-    "closeStdin",
-    "signal",
-    "resize",
-    "terminate",
-    "list",
-    "observe",
-    "unobserve",
-    "acknowledge",
-    "pause",
-    "go on",
-    "file",
-    "close",
-    "reset",
-  ]),
+  do: v.picklist(ACTIONS),
   /** The process, or the other connection. */
   which: v.number(),
   /** What it is about: a command, a signal, a time, a number. */
@@ -69,34 +73,7 @@ const SANDBOX = {
 
 const step: fc.Arbitrary<Step> = fc.record({
   line: fc.nat(LINES - 1),
-  do: fc.constantFrom(
-    "start",
-    "start",
-    "start",
-    "start",
-    "open",
-    "resume",
-    "resume",
-    "read",
-    "read",
-    "write",
-    "write",
-    "closeStdin",
-    "signal",
-    "resize",
-    "terminate",
-    "terminate",
-    "list",
-    "observe",
-    "observe",
-    "unobserve",
-    "acknowledge",
-    "pause",
-    "go on",
-    "file",
-    "close",
-    "reset",
-  ),
+  do: fc.constantFrom(...ACTIONS, ...OFTEN),
   which: fc.nat(PROCESSES - 1),
   choice: fc.nat(200),
   wait: fc.boolean(),

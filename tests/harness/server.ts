@@ -89,6 +89,19 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   };
 }
 
+/** Starts a server for one check, and stops it. @param args as of {@link ServerOptions} */
+export async function withServer(
+  args: string[],
+  check: (server: TestServer) => Promise<void>,
+): Promise<void> {
+  const server = await startServer({ args });
+  try {
+    await check(server);
+  } finally {
+    await server.stop();
+  }
+}
+
 /** Runs the program with exactly these arguments until it ends by itself (for refused arguments). */
 export function runServer(options: ServerOptions): Promise<Ended> {
   return launch(options, []).ended();

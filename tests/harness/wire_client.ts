@@ -245,6 +245,23 @@ export async function connectWire(url: string, options: ConnectOptions = {}): Pr
   return client;
 }
 
+/** What a request is answered with: its result, or code and text of its error. */
+export async function outcome(
+  answer: Promise<JsonObject>,
+): Promise<JsonObject | [code: number, text: string]> {
+  return await answer.catch((error: unknown): [number, string] => {
+    if (error instanceof WireError) return [error.code, error.message];
+    throw error;
+  });
+}
+
+/** Code and text of the error that a request is answered with. @throws when it is accepted */
+export async function refusal(answer: Promise<unknown>): Promise<[code: number, text: string]> {
+  const result = await answer.catch((error: unknown) => error);
+  if (result instanceof WireError) return [result.code, result.message];
+  throw result instanceof Error ? result : new Error(`no error answer: ${JSON.stringify(result)}`);
+}
+
 function opened(socket: WebSocket): Promise<void> {
   return new Promise((ok, fail) => {
     socket.once("open", ok);

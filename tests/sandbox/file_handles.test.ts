@@ -7,13 +7,16 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MAX_HELPERS_PER_CONNECTION } from "../../src/files/sandboxed.ts";
 import { connected } from "../harness/connected.ts";
+import { until } from "../harness/proc.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
-import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { type JsonObject, outcome, type WireClient } from "../harness/wire_client.ts";
 import { at, glob, managed, special } from "./policies.ts";
 
 const EACCES = [-32600, "Permission denied (os error 13)"];
 const EROFS = [-32603, "Read-only file system (os error 30)"];
+/** How long what ends with a connection may take. */
+const SOON_MS = 5_000;
 let client: WireClient;
 let server: TestServer;
 let root: string;
@@ -28,7 +31,7 @@ test.before.each(() => {
   for (const name of ["ws/a", "outside", "denied/s", "ws/.env"]) fs.writeFileSync(join(root, name), name);
 });
 test.after.each(async () => {
-  await eventually(() => helpers().length === 0, "a helper outlived its connection");
+  await until("its helpers end with a connection", () => helpers().length === 0, SOON_MS);
 });
 
 const uri = (name: string) => pathToFileURL(join(root, name)).href;
@@ -41,27 +44,12 @@ const policy = (...more: unknown[]) =>
     ...more,
   ]);
 
-async function ask(method: string, params: JsonObject): Promise<JsonObject | [number, string]> {
-  try {
-    return await client.call(`fs/${method}`, params);
-  } catch (error) {
-    if (error instanceof WireError) return [error.code, error.message];
-    throw error;
-  }
-}
+const ask = (method: string, params: JsonObject) => outcome(client.call(`fs/${method}`, params));
 const open = (handleId: string, name: string, mode: string, sandbox = policy()) =>
   ask("open", { handleId, path: uri(name), mode, sandbox });
 const read = (handleId: string) => ask("readBlock", { handleId, offset: 0, len: 100 });
 const write = (handleId: string, text: string) =>
   ask("writeBlock", { handleId, offset: 0, chunk: base64(text) });
-
-async function eventually(fits: () => boolean, why: string): Promise<void> {
-  const until = Date.now() + 5_000;
-  while (!fits()) {
-    if (Date.now() > until) throw new Error(why);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** The first processes of the helpers of our server. */
 function helpers(): number[] {
@@ -141,7 +129,7 @@ test("a file stays open under its policy while its helper is not used for anythi
   assert.is(helpers().length, 2);
   assert.equal(await read("r"), { chunk: base64("ws/a"), eof: true });
   await ask("close", { handleId: "r" });
-  await eventually(() => helpers().length === 1, "the old helper stayed");
+  await until("the old helper ends", () => helpers().length === 1, SOON_MS);
 });
 
 test("open files keep nobody out: the helper whose use is longest ago makes room", async () => {
@@ -161,7 +149,7 @@ test("a connection that ends leaves no unfinished file", async () => {
   assert.equal(await open("w", "ws/a", "replaceOnCommit"), { handleId: "w" });
   assert.is(fs.readdirSync(join(root, "ws")).length, 3);
   await client.terminate();
-  await eventually(() => fs.readdirSync(join(root, "ws")).length === 2, "the unfinished file stayed");
+  await until("the unfinished file is gone", () => fs.readdirSync(join(root, "ws")).length === 2, SOON_MS);
   assert.is(fs.readFileSync(join(root, "ws/a"), "utf8"), "ws/a");
 });
 

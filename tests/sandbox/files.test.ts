@@ -15,10 +15,11 @@ import { enforcedSandbox } from "../../src/protocol/sandbox.ts";
 import * as v from "valibot";
 import { cannotEnforce } from "../../src/sandbox/unavailable.ts";
 import { connected } from "../harness/connected.ts";
+import { until } from "../harness/proc.ts";
 import { programUnderTest } from "../harness/program.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
-import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { type JsonObject, outcome, type WireClient } from "../harness/wire_client.ts";
 import { fileHelpersOf } from "./file_helpers.ts";
 import { at, glob, managed, skip, special } from "./policies.ts";
 
@@ -29,6 +30,8 @@ const RACE_MS = 1_500;
 const SECRET = "the secret";
 
 let server: TestServer;
+/** How long what ends with a connection may take. */
+const SOON_MS = 5_000;
 let client: WireClient;
 let root: string;
 
@@ -47,7 +50,7 @@ test.before.each(() => {
   for (const name of ["ws/denied/s", "ws/.env"]) fs.writeFileSync(join(root, name), SECRET);
 });
 test.after.each(async () => {
-  await eventually(() => helpers().length === 0, "a helper outlived its connection");
+  await until("its helpers end with a connection", () => helpers().length === 0, SOON_MS);
 });
 
 const uri = (path: string) => pathToFileURL(path).href;
@@ -65,15 +68,7 @@ const workspace = (...more: unknown[]) =>
   ]);
 const withGlob = () => workspace(glob(`${inRoot("ws")}/**/.env*`));
 
-/** The result of a request, or code and text of its error. */
-async function ask(method: string, params: JsonObject, by = client): Promise<JsonObject | [number, string]> {
-  try {
-    return await by.call(`fs/${method}`, params);
-  } catch (error) {
-    if (error instanceof WireError) return [error.code, error.message];
-    throw error;
-  }
-}
+const ask = (method: string, params: JsonObject, by = client) => outcome(by.call(`fs/${method}`, params));
 const read = async (path: string, sandbox: JsonObject, by = client) => {
   const answer = await ask("readFile", { path: uri(inRoot(path)), sandbox }, by);
   return Array.isArray(answer) ? answer : Buffer.from(String(answer["dataBase64"]), "base64").toString();
@@ -85,14 +80,6 @@ const on = (path: string, sandbox: JsonObject, more: JsonObject = {}) => ({
   sandbox,
   ...more,
 });
-
-async function eventually(fits: () => boolean, why: string): Promise<void> {
-  const until = Date.now() + 5_000;
-  while (!fits()) {
-    if (Date.now() > until) throw new Error(why);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Processes of this server that are file helpers, inside their sandboxes. */
 function helpers(): number[] {
@@ -246,7 +233,7 @@ test("a protected name that does not exist cannot be made, and leaves nothing", 
   assert.ok(Array.isArray(await write("ws/.git/config", sandbox)));
   assert.ok(Array.isArray(await ask("createDirectory", on("ws/.git/hooks", sandbox))));
   await client.terminate();
-  await eventually(() => !fs.existsSync(inRoot("ws/.git")), "the stand-in stayed");
+  await until("the stand-in is gone", () => !fs.existsSync(inRoot("ws/.git")), SOON_MS);
 });
 
 test("a race with a link that changes its target wins nothing", async () => {
@@ -352,7 +339,7 @@ test("a helper that hangs is ended when the time is over", async () => {
   assert.match(String(error), "did not answer in 0.4 s");
   assert.equal(await readOne(), { result: { dataBase64: base64("ws/a") } });
   gone.abort();
-  await eventually(() => helpers().length === 0, "the helper outlived its connection");
+  await until("its helper ends with the connection", () => helpers().length === 0, SOON_MS);
 });
 
 test("a helper that nobody uses ends", async () => {
@@ -365,7 +352,7 @@ test("a helper that nobody uses ends", async () => {
   for (let count = 0; count < 2; count++) {
     assert.equal(await readOne(), { result: { dataBase64: base64("ws/a") } });
     assert.is(helpers().length, 1);
-    await eventually(() => helpers().length === 0, "an idle helper stayed");
+    await until("an idle helper ends", () => helpers().length === 0, SOON_MS);
   }
 });
 
@@ -444,7 +431,11 @@ test("many policies share a few places", async () => {
   });
   const answers = await Promise.all(sandboxes.map((sandbox) => read("ws/a", sandbox)));
   assert.equal(answers, sandboxes.map(() => "ws/a"));
-  await eventually(() => helpers().length <= MAX_HELPERS_PER_CONNECTION, "too many helpers");
+  await until(
+    "no more helpers than there may be",
+    () => helpers().length <= MAX_HELPERS_PER_CONNECTION,
+    SOON_MS,
+  );
   assert.is(await read("ws/a", sandboxes[0] ?? {}), "ws/a");
 });
 
@@ -484,7 +475,7 @@ test("nothing of a connection outlives it, nor of the server", async () => {
   assert.is(await read("ws/a", workspace(), other), "ws/a");
   assert.is(helpers().length, 1);
   await other.close();
-  await eventually(() => helpers().length === 0, "the helper outlived its connection");
+  await until("its helper ends with the connection", () => helpers().length === 0, SOON_MS);
 
   const second = await startServer();
   const user = await second.connect();

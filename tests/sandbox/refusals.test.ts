@@ -13,7 +13,7 @@ import { connected } from "../harness/connected.ts";
 import { childrenOf, until } from "../harness/proc.ts";
 import { programUnderTest, register } from "../harness/program.ts";
 import { tempDir } from "../harness/temp.ts";
-import { connectWire, type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { connectWire, type JsonObject, refusal, type WireClient } from "../harness/wire_client.ts";
 import { at, glob, managed, skip, special } from "./policies.ts";
 import { requireBwrap } from "./run.ts";
 
@@ -30,23 +30,16 @@ connected((opened, server) => {
   serverPid = server.pid;
 });
 
-/** The error of a request. */
-async function refused(call: Promise<unknown>): Promise<{ code: number; message: string }> {
-  const result = await call.catch((error: unknown) => error);
-  if (result instanceof WireError) return { code: result.code, message: result.message };
-  throw new Error(`no error answer: ${JSON.stringify(result)}`);
-}
-
 /** Asks for the same in every way there is; the errors, after a look whether anything came of it. */
 async function askedInEveryWay(sandbox: unknown, folder: string, on: WireClient) {
   const before = fs.readdirSync(folder);
   const made = join(folder, "made");
   const touch = (tty: boolean) =>
-    refused(on.startProcess("p", ["touch", made], { cwd: uri(folder), sandbox, tty }));
+    refusal(on.startProcess("p", ["touch", made], { cwd: uri(folder), sandbox, tty }));
   const errors = [
     await touch(false),
     await touch(true),
-    await refused(on.call("fs/writeFile", { path: uri(made), dataBase64: "", sandbox })),
+    await refusal(on.call("fs/writeFile", { path: uri(made), dataBase64: "", sandbox })),
   ];
   assert.equal(fs.readdirSync(folder), before);
   return errors;
@@ -85,7 +78,7 @@ test("a policy that is malformed, contradicts itself or names what is not there 
   ];
   const texts = new Set<string>();
   for (const [sandbox, text] of cases) {
-    for (const { code, message } of await askedInEveryWay(sandbox, folder, client)) {
+    for (const [code, message] of await askedInEveryWay(sandbox, folder, client)) {
       assert.is(code, -32602, message);
       assert.match(message, text);
       texts.add(message);
@@ -109,17 +102,17 @@ test("a program, a folder to start in that is missing or hidden is refused", asy
   const folder = tempDir();
   const sandbox = managed([readAll, at(folder, "write")]);
   const start = (argv: string[], more: JsonObject = {}) =>
-    refused(client.startProcess("p", argv, { cwd: uri(folder), sandbox, ...more }));
+    refusal(client.startProcess("p", argv, { cwd: uri(folder), sandbox, ...more }));
   const touch = ["/usr/bin/touch", join(folder, "made")];
-  assert.match((await start(["/no/such"])).message, /No such file or directory \(os error 2\)/);
-  assert.match((await start(touch, { cwd: uri(join(folder, "none")) })).message, /No such file/);
+  assert.match((await start(["/no/such"]))[1], /No such file or directory \(os error 2\)/);
+  assert.match((await start(touch, { cwd: uri(join(folder, "none")) }))[1], /No such file/);
   const hidden = managed([readAll, at("/usr/bin/touch", "deny")]);
   assert.match(
-    (await start(touch, { sandbox: hidden })).message,
+    (await start(touch, { sandbox: hidden }))[1],
     /the sandbox hides the program `\/usr\/bin\/touch`/,
   );
   const noCwd = managed([readAll, at(folder, "deny")]);
-  assert.match((await start(touch, { sandbox: noCwd })).message, /cwd `.*` is hidden by the sandbox/);
+  assert.match((await start(touch, { sandbox: noCwd }))[1], /cwd `.*` is hidden by the sandbox/);
   assert.equal(fs.readdirSync(folder), []);
   await until("nothing runs", () => childrenOf(serverPid).length === 0);
 });
@@ -134,10 +127,10 @@ test("a helper that is killed in the middle of a request fails it (-32603); the 
   const helper = childrenOf(childrenOf(bwrap)[0] ?? 0)[0] ?? 0;
   assert.match(fs.readFileSync(`/proc/${helper}/cmdline`, "utf8"), "fs-helper");
   process.kill(helper, "SIGSTOP");
-  const failed = refused(write("second"));
+  const failed = refusal(write("second"));
   await client.ping(); // the request is there
   process.kill(helper, "SIGKILL");
-  const { code, message } = await failed;
+  const [code, message] = await failed;
   assert.is(code, -32603);
   assert.match(message, /the file helper has ended.*look whether .* ask again/);
   assert.equal(fs.readdirSync(folder), ["first"]);
@@ -167,7 +160,7 @@ async function refusesBelow(before: string[], reasons: readonly UnavailableReaso
     try {
       const asked = managed([readAll, at(folder, "write")]);
       for (const sandbox of floor.length > 0 ? [asked, null] : [asked]) {
-        for (const { code, message } of await askedInEveryWay(sandbox, folder, other)) {
+        for (const [code, message] of await askedInEveryWay(sandbox, folder, other)) {
           assert.is(code, -32600);
           const reason = reasons.find((one) => message.startsWith(CANNOT + one));
           assert.ok(reason, message);

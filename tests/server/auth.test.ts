@@ -2,11 +2,11 @@
 import { Buffer } from "node:buffer";
 import { createHash, createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { isCodex, runServer, startServer, type TestServer } from "../harness/server.ts";
+import { type HttpAnswer, httpRequest, UPGRADE_HEADERS } from "../harness/http_request.ts";
+import { isCodex, runServer, type TestServer, withServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { createAttempts, MAX_FAILED_ATTEMPTS } from "../../src/server/auth_attempts.ts";
 
@@ -23,47 +23,9 @@ const secretFile = file("secret", `${SECRET}\n`);
 const digest = createHash("sha256").update(TOKEN).digest("hex");
 const now = () => Math.floor(Date.now() / 1000);
 
-interface Answer {
-  status: number;
-  body: string;
-  headers: Record<string, unknown>;
-}
-
 /** Asks for an upgrade; `status` 101 when it is granted. */
-function upgrade(server: TestServer, headers: Record<string, string>, path = "/"): Promise<Answer> {
-  const { host } = new URL(server.url);
-  return new Promise((ok, fail) => {
-    const sent = request(`http://${host}${path}`, {
-      agent: false,
-      headers: {
-        connection: "Upgrade",
-        upgrade: "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-        ...headers,
-      },
-    });
-    sent.on("error", fail);
-    sent.on("upgrade", (response, socket) => {
-      socket.destroy();
-      ok({ status: response.statusCode ?? 0, body: "", headers: response.headers });
-    });
-    sent.on("response", (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (text: string) => body += text);
-      response.on("end", () => ok({ status: response.statusCode ?? 0, body, headers: response.headers }));
-    });
-    sent.end();
-  });
-}
-
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
+function upgrade(server: TestServer, headers: Record<string, string>, path = "/"): Promise<HttpAnswer> {
+  return httpRequest(server.url, { path, headers: { ...UPGRADE_HEADERS, ...headers } });
 }
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");

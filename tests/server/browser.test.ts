@@ -3,16 +3,11 @@ import { Buffer } from "node:buffer";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { visit } from "../harness/browser.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, withServer } from "../harness/server.ts";
 
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args: ["--log-level", "debug", ...args] });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
-}
+/** A server that says who has connected. */
+const withTalkative = (check: (server: TestServer) => Promise<void>) =>
+  withServer(["--log-level", "debug"], check);
 
 /** For scripts: whether a WebSocket opens, and whether anything can be read by fetch. */
 const TOOLS = `
@@ -63,7 +58,7 @@ function attempts(server: TestServer): string {
 }
 
 test("a page of another origin cannot open a connection nor read an answer, also with the token", () =>
-  withServer([], async (server) => {
+  withTalkative(async (server) => {
     const page = await visit(() => attempts(server));
     try {
       assert.equal(await page.result, {
@@ -99,7 +94,7 @@ test("a page whose origin is allowed connects with the token in a subprotocol, a
 });
 
 test("a name that is made to lead here does not get in either", () =>
-  withServer([], async (server) => {
+  withTalkative(async (server) => {
     const { port, searchParams } = new URL(server.url);
     const token = searchParams.get("token") ?? "";
     const page = await visit((origin) =>

@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createDigester, digestOfLines } from "../faults/lines.ts";
 import { isFull } from "../faults/random.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { type TestServer, withServer } from "../harness/server.ts";
 import { type JsonObject, WireError } from "../harness/wire_client.ts";
 import { openRawClient, type RawClient, type RawEvent, refusalOf } from "./raw_client.ts";
 
@@ -14,15 +14,6 @@ const BURSTS = isFull ? 4_000 : 400;
 const LINES_OF_BURST = 20_000;
 const PRINT = `i=0; while [ $i -lt ${BURSTS} ]; do
   seq $((i * ${LINES_OF_BURST} + 1)) $(((i + 1) * ${LINES_OF_BURST})); sleep 0.01; i=$((i + 1)); done`;
-
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
-}
 
 /** What the clients of one session have of a process between them. */
 function createShared(processId: string) {

@@ -7,9 +7,10 @@ import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connected } from "../harness/connected.ts";
+import { until } from "../harness/proc.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
-import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { type JsonObject, refusal, type WireClient } from "../harness/wire_client.ts";
 
 const PROMPT_MS = 5_000;
 let client: WireClient;
@@ -42,24 +43,10 @@ function descriptors(): string[] {
   });
 }
 
-async function eventually(fits: () => boolean, why: string): Promise<void> {
-  const until = Date.now() + PROMPT_MS;
-  while (!fits()) {
-    if (Date.now() > until) throw new Error(`${why}: ${descriptors()}, ${fs.readdirSync(root)}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** Code and text of the error that a request is answered with. */
-async function refused(method: string, params: JsonObject): Promise<[number, string]> {
-  try {
-    const result = await client.call(method, params, { timeoutMs: PROMPT_MS });
-    throw new Error(`${method} was accepted: ${JSON.stringify(result)}`);
-  } catch (error) {
-    if (error instanceof WireError) return [error.code, error.message];
-    throw error;
-  }
-}
+const NOTHING_LEFT = "nothing is open, and no file is left but the first";
+const isAllGone = () => descriptors().length === 0 && fs.readdirSync(root).length === 1;
+const refused = (method: string, params: JsonObject) =>
+  refusal(client.call(method, params, { timeoutMs: PROMPT_MS }));
 
 test("requests that follow each other without waiting are done in their order", async () => {
   const chunk = Buffer.alloc(300_000, "x").toString("base64");
@@ -126,7 +113,7 @@ test("a failed read closes the file, a failed write does not", async () => {
     -32600,
     "Invalid argument (os error 22)",
   ]);
-  await eventually(() => descriptors().length === 0, "the file stayed open");
+  await until("the file is closed", () => descriptors().length === 0, PROMPT_MS);
   await open("w", "b", "replace");
   assert.equal(await refused("fs/writeBlock", { handleId: "w", offset: 2 ** 53, chunk: "eA==" }), [
     -32603,
@@ -143,7 +130,7 @@ test("what is not committed is gone with the connection, and nothing stays open"
     await other.call("fs/writeBlock", { handleId: "w", offset: 0, chunk: "eA==" });
     assert.is(fs.readdirSync(root).length, 2);
     await other[end]();
-    await eventually(() => descriptors().length === 0 && fs.readdirSync(root).length === 1, end);
+    await until(`${end}: ${NOTHING_LEFT}`, isAllGone, PROMPT_MS);
     assert.is(fs.readFileSync(join(root, "a"), "utf8"), "0123456789");
   }
 });
@@ -158,7 +145,7 @@ test("a file that is being opened while its connection ends is closed", async ()
     await other.waitFor((m) => m["id"] === 1000);
     await other.terminate();
   }
-  await eventually(() => descriptors().length === 0 && fs.readdirSync(root).length === 1, "left behind");
+  await until(NOTHING_LEFT, isAllGone, PROMPT_MS);
 });
 
 test("a session that is taken over loses its handles", async () => {
@@ -167,7 +154,7 @@ test("a session that is taken over loses its handles", async () => {
   await open("w", "a", "replaceOnCommit", first);
   const second = await server.connect({ resumeSessionId: first.sessionId });
   await first.closed;
-  await eventually(() => descriptors().length === 0 && fs.readdirSync(root).length === 1, "taken over");
+  await until(`taken over: ${NOTHING_LEFT}`, isAllGone, PROMPT_MS);
   await second.call("fs/readBlock", { handleId: "h", offset: 0, len: 1 }).then(
     () => assert.unreachable(),
     (error: Error) => assert.is(error.message, "unknown file handle `h`"),

@@ -10,7 +10,7 @@ import * as assert from "uvu/assert";
 import { connected } from "../harness/connected.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir, tempDirIn } from "../harness/temp.ts";
-import { type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { type JsonObject, refusal, type WireClient } from "../harness/wire_client.ts";
 
 const PROMPT_MS = 3_000;
 const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
@@ -41,15 +41,8 @@ async function startUnder(wrapper: string[]): Promise<TestServer> {
 }
 
 /** Code and text of the error that a request is answered with. */
-async function refused(method: string, params: JsonObject, by = client): Promise<[number, string]> {
-  try {
-    const result = await by.call(method, params, { timeoutMs: PROMPT_MS });
-    throw new Error(`${method} was accepted: ${JSON.stringify(result)}`);
-  } catch (error) {
-    if (error instanceof WireError) return [error.code, error.message];
-    throw error;
-  }
-}
+const refused = (method: string, params: JsonObject, by = client) =>
+  refusal(by.call(method, params, { timeoutMs: PROMPT_MS }));
 
 function folder(): string {
   const root = tempDir();

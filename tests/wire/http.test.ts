@@ -2,23 +2,17 @@
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { type IncomingHttpHeaders, request } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { type HttpAnswer, httpRequest, UPGRADE_HEADERS } from "../harness/http_request.ts";
 import { Opcode, openRaw, type RawSocket } from "../harness/raw_socket.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject } from "../harness/wire_client.ts";
 
 const MIB = 1024 * 1024;
-const UPGRADE = {
-  connection: "Upgrade",
-  upgrade: "websocket",
-  "sec-websocket-version": "13",
-  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-};
 
 let server: TestServer;
 
@@ -29,31 +23,10 @@ test.after(async () => {
   await server.stop();
 });
 
-interface Answer {
-  status: number;
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-/** One request on a connection of its own; an upgrade is an answer too. */
-function ask(method: string, path: string, headers: Record<string, string> = {}): Promise<Answer> {
-  return new Promise((ok, fail) => {
-    const { host, searchParams } = new URL(server.url);
-    const authorization = `Bearer ${searchParams.get("token")}`;
-    const all = { authorization, ...headers };
-    const sent = request(`http://${host}${path}`, { method, headers: all, agent: false });
-    sent.on("error", fail);
-    sent.on("upgrade", (response, socket) => {
-      socket.destroy();
-      ok({ status: response.statusCode ?? 0, headers: response.headers, body: "" });
-    });
-    sent.on("response", (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (text: string) => body += text);
-      response.on("end", () => ok({ status: response.statusCode ?? 0, headers: response.headers, body }));
-    });
-    sent.end();
-  });
+/** A request with the token, unless `headers` say otherwise. */
+function ask(method: string, path: string, headers: Record<string, string> = {}): Promise<HttpAnswer> {
+  const authorization = `Bearer ${new URL(server.url).searchParams.get("token")}`;
+  return httpRequest(server.url, { method, path, headers: { authorization, ...headers } });
 }
 
 test("any Origin is refused, on every route", async () => {
@@ -67,7 +40,7 @@ test("any Origin is refused, on every route", async () => {
       const { status, body } = await ask(method, path, { origin });
       assert.equal([status, body], [403, ""], `${method} ${path} from ${origin}`);
     }
-    assert.is((await ask("GET", "/", { ...UPGRADE, origin })).status, 403, `upgrade from ${origin}`);
+    assert.is((await ask("GET", "/", { ...UPGRADE_HEADERS, origin })).status, 403, `upgrade from ${origin}`);
   }
 });
 
@@ -86,7 +59,7 @@ test("/readyz tells that the server answers", async () => {
 
 test("there are no other routes", async () => {
   for (const path of ["/healthz", "/livez", "/metrics", "/foo", "/readyz/", "//", "/%00"]) {
-    for (const headers of [{}, UPGRADE]) {
+    for (const headers of [{}, UPGRADE_HEADERS]) {
       const { status, body } = await ask("GET", path, headers);
       assert.equal([status, body], [404, ""], path);
     }
@@ -96,13 +69,16 @@ test("there are no other routes", async () => {
 });
 
 test("an upgrade has to be a complete one", async () => {
-  const without = (name: keyof typeof UPGRADE) =>
-    Object.fromEntries(Object.entries(UPGRADE).filter(([key]) => key !== name));
+  const without = (name: keyof typeof UPGRADE_HEADERS) =>
+    Object.fromEntries(Object.entries(UPGRADE_HEADERS).filter(([key]) => key !== name));
   const bad: [Record<string, string>, string][] = [
     [{}, "Connection header did not include 'upgrade'"],
-    [{ ...UPGRADE, connection: "keep-alive" }, "Connection header did not include 'upgrade'"],
-    [{ ...UPGRADE, upgrade: "h2c" }, "`Upgrade` header did not include 'websocket'"],
-    [{ ...UPGRADE, "sec-websocket-version": "8" }, "`Sec-WebSocket-Version` header did not include '13'"],
+    [{ ...UPGRADE_HEADERS, connection: "keep-alive" }, "Connection header did not include 'upgrade'"],
+    [{ ...UPGRADE_HEADERS, upgrade: "h2c" }, "`Upgrade` header did not include 'websocket'"],
+    [
+      { ...UPGRADE_HEADERS, "sec-websocket-version": "8" },
+      "`Sec-WebSocket-Version` header did not include '13'",
+    ],
     [without("sec-websocket-version"), "`Sec-WebSocket-Version` header did not include '13'"],
     [without("sec-websocket-key"), "`Sec-WebSocket-Key` header missing"],
   ];
@@ -112,13 +88,16 @@ test("an upgrade has to be a complete one", async () => {
     assert.is(answered["content-type"], "text/plain; charset=utf-8");
   }
   const good = await ask("GET", "/?any=thing", {
-    ...UPGRADE,
+    ...UPGRADE_HEADERS,
     upgrade: "WebSocket",
     connection: "keep-alive, Upgrade",
   });
   assert.is(good.status, 101);
   assert.is(good.headers["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="); // RFC 6455, section 1.3
-  const extended = await ask("GET", "/", { ...UPGRADE, "sec-websocket-extensions": "permessage-deflate" });
+  const extended = await ask("GET", "/", {
+    ...UPGRADE_HEADERS,
+    "sec-websocket-extensions": "permessage-deflate",
+  });
   assert.equal([extended.status, extended.headers["sec-websocket-extensions"]], [101, undefined]);
 });
 

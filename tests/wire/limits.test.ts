@@ -4,21 +4,12 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { openTcp, pingFlood, unfinishedRequests } from "../faults/attacks.ts";
 import { until } from "../harness/proc.ts";
-import { runServer, startServer, type TestServer } from "../harness/server.ts";
+import { runServer, type TestServer, withServer } from "../harness/server.ts";
 import { type JsonObject, RefusedError, type WireClient, WireError } from "../harness/wire_client.ts";
 
 const LIMIT_REACHED = -32012;
 const MIB = 1024 * 1024;
 const LIMIT_MS = 10_000;
-
-async function withServer(args: string[], check: (server: TestServer) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
-  try {
-    await check(server);
-  } finally {
-    await server.stop();
-  }
-}
 
 /** What comes, or a failure. */
 async function soon<T>(coming: Promise<T>): Promise<T> {

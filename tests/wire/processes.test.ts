@@ -10,7 +10,7 @@ import { connected } from "../harness/connected.ts";
 import { childrenOf, groupMembers, isRunning, until } from "../harness/proc.ts";
 import type { TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
-import { isObject, type JsonObject, type WireClient, WireError } from "../harness/wire_client.ts";
+import { isObject, type JsonObject, refusal, type WireClient, WireError } from "../harness/wire_client.ts";
 
 const LONG_MS = 60_000;
 const UNKNOWN = "00000000-0000-4000-8000-000000000000";
@@ -27,13 +27,6 @@ const base64 = (text: string) => Buffer.from(text).toString("base64");
 const sh = (script: string) => ["/bin/sh", "-c", script];
 const write = (processId: string, text: string, writeId: string) =>
   client.call("process/write", { processId, chunk: base64(text), writeId });
-
-/** Code and text of the error that a call is answered with. */
-async function refused(call: Promise<unknown>): Promise<[number, string]> {
-  const result = await call.catch((error: unknown) => error);
-  if (result instanceof WireError) return [result.code, result.message];
-  throw new Error(`no error answer: ${JSON.stringify(result)}`);
-}
 
 /** Places of the messages that fit. */
 function places(fits: (message: JsonObject) => boolean): number[] {
@@ -122,7 +115,7 @@ test("a writeId is written once, whatever the bytes", async () => {
   await Promise.all([write("p", " second", "x"), write("p", " not", "x")]);
   await client.call("process/closeStdin", { processId: "p" });
   assert.is((await client.collect("p")).stdout, "first second");
-  assert.equal(await refused(write("p", "x", "")), [-32602, "writeId must not be empty"]);
+  assert.equal(await refusal(write("p", "x", "")), [-32602, "writeId must not be empty"]);
 });
 
 test("closeStdin is the end of the input, and tells what it met", async () => {
@@ -160,9 +153,9 @@ test("a start can be terminated before it is done", async () => {
       assert.is((await client.collect(processId)).exitCode, 137);
       continue;
     }
-    assert.equal(await refused(starting), [-32600, `process ${processId} start was cancelled`]);
+    assert.equal(await refusal(starting), [-32600, `process ${processId} start was cancelled`]);
     const read = client.call("process/read", { processId });
-    assert.equal(await refused(read), [-32600, `unknown process id ${processId}`]); // not left "starting"
+    assert.equal(await refusal(read), [-32600, `unknown process id ${processId}`]); // not left "starting"
   }
   await until("no child is left", () => childrenOf(server.pid).every((pid) => before.includes(pid)));
 });
@@ -259,14 +252,14 @@ test("a process outlives its connection, and what it printed can be read", async
 });
 
 test("a session is resumed by who knows it, when it is free", async () => {
-  assert.equal(await refused(server.connect({ resumeSessionId: UNKNOWN })), [
+  assert.equal(await refusal(server.connect({ resumeSessionId: UNKNOWN })), [
     -32600,
     `unknown session id ${UNKNOWN}`,
   ]);
   const { sessionId } = client;
   const other = await server.connect({ handshake: false });
   const politely = { clientName: "test", resumeSessionId: sessionId, takeOver: false };
-  assert.equal(await refused(other.call("initialize", politely)), [
+  assert.equal(await refusal(other.call("initialize", politely)), [
     -32010,
     `session ${sessionId} is already attached to another connection`,
   ]);

@@ -3,16 +3,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { at, managed, special } from "../../../tests/sandbox/policies.ts";
 import { overWire } from "../peers/servers.ts";
 import { medianOf, type Scene, type Workload } from "../workload.ts";
 
 const STARTS = 5;
 const READS = 20;
-
-const allow = (path: string, access: string) => ({
-  path: { type: "path", path: pathToFileURL(path).href },
-  access,
-});
 
 /** The wire's description of the sandbox, and a file in it. */
 function sandboxOf(scene: Scene) {
@@ -20,23 +16,9 @@ function sandboxOf(scene: Scene) {
   const file = join(root, "file");
   mkdirSync(root, { recursive: true });
   writeFileSync(file, "x".repeat(4096));
-  const sandbox = {
-    windowsSandboxLevel: "disabled",
-    cwd: pathToFileURL(root).href,
-    permissions: {
-      type: "managed",
-      network: "restricted",
-      file_system: {
-        type: "restricted",
-        entries: [
-          { path: { type: "special", value: { kind: "root" } }, access: "read" },
-          allow(root, "write"),
-          allow(join(homedir(), ".ssh"), "deny"),
-        ],
-      },
-    },
-  };
-  return { sandbox, path: pathToFileURL(file).href };
+  const cwd = pathToFileURL(root).href;
+  const entries = [special("root", "read"), at(root, "write"), at(join(homedir(), ".ssh"), "deny")];
+  return { sandbox: managed(entries, { cwd }), cwd, path: pathToFileURL(file).href };
 }
 
 /** A start and a read, in turns of several. */
@@ -51,9 +33,9 @@ export const sandboxed: Workload = {
   rounds: 8,
   limitMs: 60_000,
   contenders: overWire(async (wire, scene) => {
-    const { sandbox, path } = sandboxOf(scene);
+    const { sandbox, cwd, path } = sandboxOf(scene);
     return {
-      start: await medianOf(STARTS, () => wire.run(["/bin/true"], { sandbox, cwd: sandbox.cwd })),
+      start: await medianOf(STARTS, () => wire.run(["/bin/true"], { sandbox, cwd })),
       read: await medianOf(READS, () => wire.call("fs/readFile", { path, sandbox })),
     };
   }),
