@@ -7,6 +7,7 @@ import process from "node:process";
 import { plainArguments } from "./src/cli/arguments.ts";
 import { ExitCode, UsageError } from "./src/cli/exit.ts";
 import { HELP_NOTES } from "./src/cli/help_notes.ts";
+import { messageOf } from "./src/protocol/error.ts";
 import { VERSION } from "./src/version.ts";
 
 const cli = cac("exec-server");
@@ -321,7 +322,7 @@ function fail(error: unknown): void {
     process.stderr.write(`error: ${message}\n`);
     process.exit(ExitCode.usage);
   }
-  process.stderr.write(`Error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`Error: ${messageOf(error)}\n`);
   process.exit(ExitCode.failure);
 }
 

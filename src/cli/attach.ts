@@ -22,7 +22,7 @@ export async function attach(options: Options): Promise<number> {
     const listener = interactive ? notice.options : report;
     listener.onConnectionChange?.(state, reason);
   };
-  return await withSession(options, true, async (session) => {
+  return await withSession(options, true, async (session, server) => {
     const id = await chosenProcess(session, options);
     const inTerminal = (await session.processes.list().catch(() => [])).some((one) =>
       one.id === id && one.tty === true
@@ -31,6 +31,6 @@ export async function attach(options: Options): Promise<number> {
     interactive = inTerminal && atTerminal();
     if (!interactive) return await relay(attached, "none");
     const end = await interact(attached, { escape, detachable: true, redraw: true, notice });
-    return interactiveCode(end, session, attached, options);
+    return interactiveCode(end, session, attached, { server, options });
   }, { onConnectionChange });
 }

@@ -7,7 +7,7 @@ import type { FileStat } from "../files/trait.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { type Options, switchOption } from "./options.ts";
 import { onSignals } from "./signals.ts";
-import { openEnvironment } from "./server_choice.ts";
+import { chosenServer, openEnvironment } from "./server_choice.ts";
 
 type Operation = (environment: Environment, path: string, options: Options) => Promise<void>;
 
@@ -76,7 +76,7 @@ export async function fs(name: string, paths: readonly string[], options: Option
   if (name === "put" && paths.length > 1) throw new UsageError("fs put takes one path");
   let failed = false;
   try {
-    await using environment = await openEnvironment(options);
+    await using environment = await openEnvironment(chosenServer(options), options);
     const { cwd = "/" } = await environment.info.get();
     for (const path of paths) {
       try {

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { type Options, switchOption } from "./options.ts";
-import { openEnvironment } from "./server_choice.ts";
+import { chosenServer, openEnvironment } from "./server_choice.ts";
 
 /** Prints what is known of an environment; returns 1 when it cannot be reached. */
 export async function info(options: Options): Promise<number> {
@@ -17,7 +17,7 @@ export async function info(options: Options): Promise<number> {
 }
 
 async function print(options: Options): Promise<void> {
-  await using environment = await openEnvironment(options);
+  await using environment = await openEnvironment(chosenServer(options), options);
   const facts = await environment.info.get();
   if (switchOption(options, "json")) {
     process.stdout.write(`${JSON.stringify(facts, null, 2)}\n`);

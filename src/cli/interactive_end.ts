@@ -5,35 +5,41 @@ import { complain, ExitCode, exitCodeOf } from "./exit.ts";
 import type { InteractiveEnd } from "./interactive.ts";
 import { type Options, tlsArguments } from "./options.ts";
 import { shellCommand } from "./printable.ts";
-import { chosenServer } from "./server_choice.ts";
+import type { ServerChoice } from "./server_choice.ts";
+
+/** How the server was reached. */
+interface Way {
+  readonly server: ServerChoice | undefined;
+  readonly options: Options;
+}
 
 /** The exit code of a terminal session; says how to come back to a process that may go on. */
 export function interactiveCode(
   end: InteractiveEnd,
   environment: Environment,
   { id }: Process,
-  options: Options,
+  way: Way,
 ): number {
   switch (end.kind) {
     case "exited":
       return exitCodeOf(end.exit);
     case "detached":
       complain(`detached; process ${id} of session ${environment.sessionId} goes on.`);
-      complain(`attach again: ${wayBack(environment, id, options)}`);
+      complain(`attach again: ${wayBack(environment, id, way)}`);
       return 0;
     case "abandoned":
       complain("left without an answer; the process may still run");
-      if (environment.sessionId !== undefined) complain(`attach again: ${wayBack(environment, id, options)}`);
+      if (environment.sessionId !== undefined) complain(`attach again: ${wayBack(environment, id, way)}`);
       return ExitCode.runFailed;
     case "unread":
       return ExitCode.brokenPipe;
   }
 }
 
-function wayBack(environment: Environment, process: string, options: Options): string {
+function wayBack(environment: Environment, process: string, { server, options }: Way): string {
   return shellCommand([
     ...["exec-server", "attach"],
-    ...chosenServer(options)?.again ?? [],
+    ...server?.again ?? [],
     ...tlsArguments(options),
     ...["--session", environment.sessionId ?? ""],
     ...["--process", process],

@@ -9,7 +9,7 @@ import { interact } from "./interactive.ts";
 import { interactiveCode } from "./interactive_end.ts";
 import { limitOptions } from "./limits.ts";
 import { connectionReport, type Options, switchOption, ttlOption } from "./options.ts";
-import { openEnvironment, requireServer } from "./server_choice.ts";
+import { chosenServer, openEnvironment, requireServer } from "./server_choice.ts";
 import { type Input, relay } from "./relay.ts";
 import { inTerminal, startFailure, startOptions, startThere } from "./start.ts";
 import { atTerminal } from "./terminal.ts";
@@ -20,7 +20,7 @@ export async function run(command: readonly string[], options: Options): Promise
     throw new UsageError("no command: write it after `--`, for example `exec-server run -- ls -l`");
   }
   const detach = switchOption(options, "detach");
-  if (detach) requireServer(options, "--detach needs a server");
+  const server = detach ? requireServer(options, "--detach needs a server") : chosenServer(options);
   const tty = switchOption(options, "tty");
   const takesInput = !detach && options["stdin"] !== false; // cac turns --no-stdin into `stdin: false`
   const interactive = tty && takesInput && atTerminal();
@@ -31,7 +31,7 @@ export async function run(command: readonly string[], options: Options): Promise
   let environment: Environment;
   try {
     const report = interactive ? notice.options : connectionReport(options);
-    environment = await openEnvironment(options, { ...ttlOption(options), ...report });
+    environment = await openEnvironment(server, options, { ...ttlOption(options), ...report });
   } catch (error) {
     if (error instanceof UsageError) throw error;
     complain(explain(error));
@@ -46,7 +46,7 @@ export async function run(command: readonly string[], options: Options): Promise
     if (interactive) {
       // No escapes: `run` is for scripts and pipelines, where every byte is meant.
       const how = { escape: undefined, detachable: false, redraw: false, notice };
-      return interactiveCode(await interact(started, how), environment, started, options);
+      return interactiveCode(await interact(started, how), environment, started, { server, options });
     }
     // A terminal has no /dev/null: without input of ours its input ends at once.
     const input: Input = piped ? "ours" : tty ? "end" : "none";

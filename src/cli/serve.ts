@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import type { Floor } from "../sandbox/floor.ts";
+import { messageOf } from "../protocol/error.ts";
 import { setTraceable } from "../runtime/traceable.ts";
 import { type Account, findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
@@ -75,7 +76,7 @@ function userOption(options: Options): Account | undefined {
   try {
     return findAccount(user);
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    throw new UsageError(messageOf(error));
   }
 }
 

@@ -1,9 +1,10 @@
 /** Which server a command talks to, and with which token. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { type LocalServer, localServers, parseConnectionFile } from "../discovery/connection_file.ts";
+import { localServers, parseConnectionFile } from "../discovery/connection_file.ts";
 import type { RemoteOptions } from "../client/link.ts";
 import { Environment } from "../environment.ts";
+import { messageOf } from "../protocol/error.ts";
 import { UsageError } from "./exit.ts";
 import { type Options, textOption, tlsOptions } from "./options.ts";
 
@@ -34,10 +35,15 @@ export function chosenServer(options: Options): ServerChoice | undefined {
   return inherited === "" ? found() : named(inherited, options, []);
 }
 
-/** The environment of {@link chosenServer}, or this machine. */
-export async function openEnvironment(options: Options, how: RemoteOptions = {}): Promise<Environment> {
-  const server = chosenServer(options);
-  return server === undefined ? Environment.local() : await connectTo(server, options, how);
+/** The environment of a {@link chosenServer}, or this machine. @throws UsageError when options do not fit to it */
+export async function openEnvironment(
+  server: ServerChoice | undefined,
+  options: Options,
+  how: RemoteOptions = {},
+): Promise<Environment> {
+  if (server !== undefined) return await connectTo(server, options, how);
+  tlsOptions(options, undefined); // to be refused
+  return Environment.local();
 }
 
 /** Connects as a command does. */
@@ -83,8 +89,12 @@ function inFile(path: string, options: Options): ServerChoice {
   if (!text.startsWith("{")) {
     return { url: webSocketUrl(text, `--url-file ${path}`), ...tokenOption(options), again };
   }
+  return { ...access(connectionIn(text, path)), ...tokenOption(options), again };
+}
+
+function connectionIn(text: string, path: string) {
   try {
-    return { ...access(parseConnectionFile(text)), ...tokenOption(options), again };
+    return parseConnectionFile(text);
   } catch {
     throw new UsageError(`--url-file ${path}: neither a URL nor a connection file`);
   }
@@ -94,7 +104,7 @@ function found(): ServerChoice | undefined {
   const [server, ...others] = localServers();
   if (server === undefined) return undefined;
   if (others.length === 0) return { ...access(server), again: [] };
-  const list = [server, ...others].map(({ path, url, listeningSince }: LocalServer) =>
+  const list = [server, ...others].map(({ path, url, listeningSince }) =>
     `  --url-file ${path}   # ${url}, since ${listeningSince}\n`
   );
   throw new UsageError(
@@ -122,7 +132,7 @@ function read(path: string, option: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new UsageError(`${option}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(`${option}: ${messageOf(error)}`);
   }
 }
 

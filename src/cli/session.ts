@@ -18,7 +18,7 @@ export function sessionOptions(options: Options): { server: ServerChoice; sessio
 export async function withSession(
   options: Options,
   takeOver: boolean,
-  action: (session: Environment) => Promise<number>,
+  action: (session: Environment, server: ServerChoice) => Promise<number>,
   how: RemoteOptions = connectionReport(options),
 ): Promise<number> {
   const { server, session: id } = sessionOptions(options);
@@ -29,7 +29,7 @@ export async function withSession(
       ...ttlOption(options),
       ...how,
     });
-    return await action(session);
+    return await action(session, server);
   } catch (error) {
     if (error instanceof ExecServerError && error.code === "SESSION_ATTACHED") {
       throw new Error(`${error.message}; --force takes it over`);

@@ -7,7 +7,7 @@ import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { interact } from "./interactive.ts";
 import { interactiveCode } from "./interactive_end.ts";
 import { escapeOption, type Options, ttlOption } from "./options.ts";
-import { openEnvironment } from "./server_choice.ts";
+import { chosenServer, openEnvironment } from "./server_choice.ts";
 import { inTerminal, startFailure, startOptions, startThere } from "./start.ts";
 import { atTerminal } from "./terminal.ts";
 
@@ -20,10 +20,11 @@ export async function shell(command: readonly string[], options: Options): Promi
       "standard input is no terminal; use `exec-server run -- COMMAND` (with -t it gets a terminal there)",
     );
   }
+  const server = chosenServer(options);
   const notice = connectionNotice();
   let environment: Environment;
   try {
-    environment = await openEnvironment(options, { ...ttlOption(options), ...notice.options });
+    environment = await openEnvironment(server, options, { ...ttlOption(options), ...notice.options });
   } catch (error) {
     if (error instanceof UsageError) throw error;
     complain(explain(error));
@@ -39,7 +40,7 @@ export async function shell(command: readonly string[], options: Options): Promi
     const started = await startThere(environment, inTerminal(start));
     const detachable = environment.sessionId !== undefined;
     const end = await interact(started, { escape, detachable, redraw: false, notice });
-    return interactiveCode(end, environment, started, options);
+    return interactiveCode(end, environment, started, { server, options });
   } catch (error) {
     return await startFailure(error, environment, start);
   } finally {

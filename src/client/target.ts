@@ -21,7 +21,9 @@ export interface Target {
 
 /** Takes `ws://…`, `wss://…` and `unix:PATH`, with a token or without. @throws ExecServerError `INVALID_REQUEST` for a `unix:` without a usable path */
 export function targetOf(url: string | URL, tls: TlsOptions = {}): Target {
-  const [, socket = String(url), query = ""] = /^(unix:.*?)(\?token=[^?]*)$/s.exec(String(url)) ?? [];
+  const isSocket = url instanceof URL && url.protocol === "unix:";
+  const text = isSocket ? `unix:${decodeURIComponent(url.pathname)}${url.search}` : String(url);
+  const [, socket = text, query = ""] = /^(unix:.*?)(\?token=[^?]*)$/s.exec(text) ?? [];
   const path = unixPathOf(socket);
   if (path === undefined) return { url, options: { ...tls } };
   // Not `ws+unix:PATH:/`: there a path with a colon or a space is another path.

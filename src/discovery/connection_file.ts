@@ -16,7 +16,8 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
-import { isLiving, readStat } from "../runtime/proc_stat.ts";
+import { isRunning, readStat } from "../runtime/proc_stat.ts";
+import { send } from "../runtime/signal.ts";
 import { stateFolder } from "../runtime/user_folders.ts";
 
 /** What such a file says, as JSON. */
@@ -38,7 +39,7 @@ const ConnectionFile = v.object({
 export type ServerConnection = v.InferOutput<typeof ConnectionFile>;
 
 /** A server that is running, and its file. */
-export interface LocalServer extends ServerConnection {
+interface LocalServer extends ServerConnection {
   readonly path: string;
 }
 
@@ -46,7 +47,7 @@ export interface LocalServer extends ServerConnection {
  * The folder of these files: `exec-server` in XDG_RUNTIME_DIR; without that variable in `/run/user/UID`, if that is
  * ours; else `exec-server/run` in XDG_STATE_HOME or `~/.local/state` (XDG Base Directory Specification 0.8).
  */
-export function connectionFolder(): string {
+function connectionFolder(): string {
   const named = process.env["XDG_RUNTIME_DIR"] ?? "";
   if (named.startsWith("/")) return join(named, "exec-server");
   const uid = process.getuid?.();
@@ -104,7 +105,7 @@ export function writeConnectionFile(
 }
 
 /** The content of such a file; undefined when there is none that can be read. */
-export function readConnectionFile(path: string): ServerConnection | undefined {
+function readConnectionFile(path: string): ServerConnection | undefined {
   try {
     return parseConnectionFile(readFileSync(path, "utf8"));
   } catch {
@@ -126,7 +127,7 @@ export function localServers(): LocalServer[] {
     const path = join(folder, name);
     const server = readConnectionFile(path);
     if (server?.host !== hostname()) continue;
-    if (isRunning(server)) servers.push({ ...server, path });
+    if (runs(server)) servers.push({ ...server, path });
     else rmSync(path, { force: true });
   }
   return servers.sort((one, other) => other.listeningSince.localeCompare(one.listeningSince));
@@ -140,15 +141,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function isRunning({ pid, startTime }: ServerConnection): boolean {
-  if (startTime !== undefined) {
-    const found = readStat(pid);
-    return found !== undefined && isLiving(found) && found.startTime === startTime;
-  }
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** Where its start is unknown, any process with its pid counts. */
+function runs({ pid, startTime }: ServerConnection): boolean {
+  return startTime === undefined ? send(pid, 0) === "sent" : isRunning({ pid, startTime });
 }

@@ -7,11 +7,18 @@ import { cgroupInUse, hasUniverse, look, lookAtOnce, outsiders, turnover } from 
 import { endAll, type EndOptions, type Targets } from "./family_end.ts";
 import { markFor } from "./family_mark.ts";
 import { membersOf, type Scene } from "./family_members.ts";
-import { exists, isRunning, sendTo } from "./family_signal.ts";
+import { exists, sendTo } from "./family_signal.ts";
 import { send } from "../runtime/signal.ts";
 import { whileStill } from "./family_still.ts";
 import { allBegun, type Begun, belongingIn, drop, enter, sweepSoon } from "./family_table.ts";
-import { isLiving, pageBytes, type ProcStat, readStat, TICKS_PER_SECOND } from "../runtime/proc_stat.ts";
+import {
+  isLiving,
+  isRunning,
+  pageBytes,
+  type ProcStat,
+  readStat,
+  TICKS_PER_SECOND,
+} from "../runtime/proc_stat.ts";
 
 /** A started process and everything that came of it. */
 export interface Family {

@@ -1,16 +1,10 @@
 /** Signals to exactly one process: pids get used again. */
-import { isLiving, type ProcStat, readStat } from "../runtime/proc_stat.ts";
+import { isRunning, type ProcStat, readStat } from "../runtime/proc_stat.ts";
 import { send } from "../runtime/signal.ts";
 
 /** True while exactly this process exists, be it as a zombie. */
 export function exists(one: ProcStat): boolean {
   return readStat(one.pid)?.startTime === one.startTime;
-}
-
-/** True while exactly this process lives. */
-export function isRunning(one: ProcStat): boolean {
-  const now = readStat(one.pid);
-  return now !== undefined && now.startTime === one.startTime && isLiving(now);
 }
 
 /** Signals exactly this process, not a later one with its pid. */

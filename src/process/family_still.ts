@@ -4,9 +4,8 @@ import process from "node:process";
 import { isSubreaper } from "../runtime/orphans.ts";
 import { ownedChildren } from "../runtime/owned_children.ts";
 import { cgroupInUse, outsiders } from "./family_look.ts";
-import { isRunning } from "./family_signal.ts";
 import { send } from "../runtime/signal.ts";
-import { isLiving, type ProcStat, readStat } from "../runtime/proc_stat.ts";
+import { isLiving, isRunning, type ProcStat, readStat } from "../runtime/proc_stat.ts";
 
 /** One try takes 0.1 ms, and the quickest of them needs as long to fork. */
 const MAX_TRIES = 200;

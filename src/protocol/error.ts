@@ -144,7 +144,7 @@ export function toExecServerError(error: unknown): ExecServerError {
   if (error instanceof ExecServerError) return error;
   if (hasCode(error) && /^E[A-Z0-9]+$/.test(error.code)) return osError(error.code, error);
   if (hasCode(error) && error.code === "ERR_INVALID_ARG_VALUE") return osError("EINVAL", error);
-  return internalError(error instanceof Error ? error.message : String(error), error);
+  return internalError(messageOf(error), error);
 }
 
 /**

@@ -9,16 +9,13 @@ import { clip } from "./quote.ts";
  * The longest path of a Unix socket, in bytes: `sun_path` of `struct sockaddr_un` (unix(7)) has room for 108 with the
  * final zero, 104 on macOS. Node cuts a longer one off and binds another path.
  */
-export const MAX_SOCKET_PATH_BYTES: number = process.platform === "linux" ? 107 : 103;
+const MAX_SOCKET_PATH_BYTES: number = process.platform === "linux" ? 107 : 103;
 
 /**
  * The path in a `unix:PATH`, made absolute; undefined for any other URL.
  * @throws ExecServerError `INVALID_REQUEST` when there is no path, or one that is too long
  */
-export function unixPathOf(url: string | URL): string | undefined {
-  const text = url instanceof URL && url.protocol === "unix:"
-    ? `unix:${decodeURIComponent(url.pathname)}`
-    : String(url);
+export function unixPathOf(text: string): string | undefined {
   if (!text.startsWith("unix:") || text.startsWith("unix://")) return undefined;
   const given = text.slice("unix:".length);
   if (given === "" || given.includes("\0")) {

@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { bun, libc, ptr } from "./bun.ts";
 import type { ByteSink, ByteSource } from "./child.ts";
-import { hasCode } from "../protocol/error.ts";
+import { errorCode } from "./coded_error.ts";
 
 const O_CLOEXEC = 0o2000000; // Linux, all architectures that Bun has (fcntl.h)
 const O_WRONLY_NONBLOCK = 0o1 | 0o4000;
@@ -118,7 +118,7 @@ function writeNow(fd: number, bytes: Uint8Array): number {
   try {
     return writeSync(fd, bytes);
   } catch (error) {
-    if (hasCode(error) && error.code === "EAGAIN") return 0;
+    if (errorCode(error) === "EAGAIN") return 0;
     throw error;
   }
 }

@@ -71,6 +71,12 @@ export function isLiving(one: ProcStat): boolean {
   return one.state !== "X" && (one.state !== "Z" || one.threads > 1);
 }
 
+/** True while exactly this process lives. */
+export function isRunning({ pid, startTime }: Pick<ProcStat, "pid" | "startTime">): boolean {
+  const now = readStat(pid);
+  return now !== undefined && now.startTime === startTime && isLiving(now);
+}
+
 /** Every pid there is; none where there is no /proc. */
 export function listPids(): number[] {
   try {

@@ -49,15 +49,15 @@ export function findAccount(text: string): Account {
 
 function entryOf(who: string, uid: number | undefined): string[] | undefined {
   const fits = (fields: string[]) => uid === undefined ? fields[0] === who : Number(fields[2]) === uid;
-  return [() => readFileSync(PASSWD, "utf8"), () => fromDirectory(who)].flatMap((read) => {
+  const find = (read: () => string) => {
     try {
-      return read().split("\n").map((line) => line.split(":")).filter((fields) =>
-        fields.length >= 7 && fits(fields)
-      );
+      const entries = read().split("\n").map((line) => line.split(":"));
+      return entries.find((fields) => fields.length >= 7 && fits(fields));
     } catch {
-      return []; // not there, or no such user
+      return undefined; // not there, or no such user
     }
-  })[0];
+  };
+  return find(() => readFileSync(PASSWD, "utf8")) ?? find(() => fromDirectory(who));
 }
 
 /** Accounts that are not in the file (LDAP, systemd-homed). */

@@ -1,6 +1,6 @@
 /** The audit log of a server: who did what on this machine. docs/audit.md is made from it. */
 import { createHash, randomUUID } from "node:crypto";
-import { AUDIT_FAILED_TEXT, ExecServerError, RpcCode } from "../protocol/error.ts";
+import { AUDIT_FAILED_TEXT, ExecServerError, messageOf, RpcCode } from "../protocol/error.ts";
 import type { AuditEvent } from "./audit_events.ts";
 import { type AuditFile, openAuditFile } from "./audit_file.ts";
 import { REDACTED, type ShownArgv, shownArgv } from "./audit_redact.ts";
@@ -68,7 +68,7 @@ export async function openAudit(options: AuditOptions, first: AuditEvent): Promi
   try {
     file = await openAuditFile(path, () => changed());
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = messageOf(error);
     if (onFailure === "refuse") throw stopServing(problem);
     log("warn", AUDIT_FAILED_TEXT, { path, problem });
     return NO_AUDIT;

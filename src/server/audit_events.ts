@@ -82,7 +82,7 @@ export const AUDIT_EVENTS = {
     fields: v.strictObject({ connection, session }),
   },
   "session.expired": {
-    meaning: "A session was without a connection for too long: its processes are ended",
+    meaning: "A session was without a connection for too long, or had to make room: its processes are ended",
     fields: v.strictObject({ session }),
   },
   "process.start": {
@@ -121,7 +121,7 @@ export const AUDIT_EVENTS = {
     }),
   },
   "file.change": {
-    meaning: "A client has written, made, removed or copied files, or tried to",
+    meaning: "A client has written, made, removed or copied files, opened one to write it, or tried to",
     fields: v.strictObject({
       connection,
       session,

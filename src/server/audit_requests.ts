@@ -1,13 +1,12 @@
 /** The requests that are recorded, and what is told of them: starts, changes of files, HTTP requests. */
 import { Buffer } from "node:buffer";
 import { nativePathText } from "../files/native_path.ts";
-import { FsCopy, FsCreateDirectory, FsRemove, FsWriteFile } from "../protocol/files.ts";
+import { FsCopy, FsCreateDirectory, FsOpen, FsRemove, FsWriteFile } from "../protocol/files.ts";
 import { membersOf, type Method } from "../protocol/method.ts";
 import { ProcessStart } from "../protocol/process.ts";
 import type { LocalProcess } from "../process/local_process.ts";
 import type { Session } from "../session/session.ts";
 import { type Audit, sessionDigest } from "./audit.ts";
-import type { AuditEvent } from "./audit_events.ts";
 
 /** A request that has been decoded. */
 export interface AuditedRequest {
@@ -22,8 +21,9 @@ export interface AuditedRequest {
 const MAX_TEXT_CHARS = 4_096;
 /** Not declared in this version of the protocol's methods; recorded as soon as it is. */
 const HTTP_REQUEST = "http/request";
+/** `fs/open` stands for all blocks that are then written, and for the commit. */
 const CHANGES: ReadonlySet<string> = new Set(
-  [FsWriteFile, FsCreateDirectory, FsRemove, FsCopy].map(({ name }) => name),
+  [FsWriteFile, FsCreateDirectory, FsRemove, FsCopy, FsOpen].map(({ name }) => name),
 );
 
 /** Processes whose start has been recorded: one may be asked for twice. */
@@ -33,25 +33,22 @@ const recorded = new WeakSet<LocalProcess>();
 export function recorder(audit: Audit, request: AuditedRequest): ((outcome: string) => void) | undefined {
   const { name } = request.method;
   if (name === ProcessStart.name) return startRecorder(audit, request);
+  if (name !== HTTP_REQUEST && !CHANGES.has(name)) return undefined;
+  const members = membersOf(request.method, request.params);
+  if (name === FsOpen.name && (members["mode"] ?? "read") === "read") return undefined;
   const common = { connection: request.connection, session: sessionDigest(request.session.id) };
-  const event = (): ((outcome: string) => AuditEvent) | undefined => {
-    const members = membersOf(request.method, request.params);
-    if (CHANGES.has(name)) {
-      const { destinationPath, dataBase64 } = members;
-      const change = {
-        method: name,
-        path: pathOf(members["path"] ?? members["sourcePath"]),
-        ...(destinationPath !== undefined && { destination: pathOf(destinationPath) }),
-        ...(typeof dataBase64 === "string" && { bytes: Buffer.byteLength(dataBase64, "base64") }),
-      };
-      return (outcome) => ({ event: "file.change", ...common, ...change, outcome });
-    }
-    if (name !== HTTP_REQUEST) return undefined;
+  if (name === HTTP_REQUEST) {
     const [method, host] = [cut(members["method"]), hostOf(members["url"])];
-    return (outcome) => ({ event: "http.request", ...common, method, host, outcome });
+    return (outcome) => audit.record({ event: "http.request", ...common, method, host, outcome });
+  }
+  const { destinationPath, dataBase64 } = members;
+  const change = {
+    method: name,
+    path: pathOf(members["path"] ?? members["sourcePath"]),
+    ...(destinationPath !== undefined && { destination: pathOf(destinationPath) }),
+    ...(typeof dataBase64 === "string" && { bytes: Buffer.byteLength(dataBase64, "base64") }),
   };
-  const made = event();
-  return made && ((outcome) => audit.record(made(outcome)));
+  return (outcome) => audit.record({ event: "file.change", ...common, ...change, outcome });
 }
 
 function startRecorder(audit: Audit, request: AuditedRequest): (outcome: string) => void {

@@ -16,7 +16,7 @@ import type { Log } from "./log.ts";
 export interface Custody {
   /** Goes on as another user, who we are about to become. */
   giveTo(owner: { readonly uid: number; readonly gid: number }): Promise<void>;
-  /** Ends what is left, and the means themselves. The last thing before the program ends. */
+  /** Ends what is left, and the means themselves. Nothing may be started any more. */
   release(): Promise<void>;
   /** Kills what can be killed without waiting; the guard does the rest. For an exit that cannot wait. */
   abandon(): void;

@@ -6,7 +6,7 @@
 import { FAIR_BYTES } from "../rpc/load.ts";
 
 /** Bytes of incomplete messages of all connections; beyond it only the one that has most of its message is read. */
-export const MAX_INCOMPLETE_BYTES = 32 * 1024 * 1024;
+const MAX_INCOMPLETE_BYTES = 32 * 1024 * 1024;
 /** Frame headers and control frames that may come with a message, in bytes. */
 const FRAMING_BYTES = 4 * 1024 * 1024;
 /** How long the one whose turn it is may send nothing while others wait, in ms. */

@@ -12,11 +12,9 @@ import {
 } from "../session/limits.ts";
 
 /** Open connections (`--max-connections`). An idle one takes 17 KB of the server's memory, with its session. */
-export const DEFAULT_MAX_CONNECTIONS = 4096;
+const DEFAULT_MAX_CONNECTIONS = 4096;
 /** Time for the request to upgrade, and again for `initialize`, in ms (`--handshake-timeout`). */
-export const DEFAULT_HANDSHAKE_MS = 10_000;
-/** The largest message that a client may send, in bytes (`--max-message`). */
-export const DEFAULT_MAX_MESSAGE_BYTES = MAX_MESSAGE_BYTES;
+const DEFAULT_HANDSHAKE_MS = 10_000;
 /** Connections beyond `--max-connections` whose request has not come yet; the oldest makes room for a new one. */
 export const MAX_UNFINISHED_REQUESTS = 256;
 /** Share of a server's file descriptors that connections may have; the other half is for processes and files. */
@@ -28,6 +26,7 @@ const DESCRIPTORS_OF_A_PROCESS = 5;
 export interface Limits extends SessionLimits {
   readonly connections: number;
   readonly handshakeMs: number;
+  /** The largest message that a client may send, in bytes (`--max-message`). */
   readonly messageBytes: number;
   /** Senders of large unfinished messages are held back, so that all of those together stay small. */
   readonly boundIncoming: boolean;
@@ -37,7 +36,7 @@ export interface Limits extends SessionLimits {
 export const DEFAULT_LIMITS: Limits = {
   connections: DEFAULT_MAX_CONNECTIONS,
   handshakeMs: DEFAULT_HANDSHAKE_MS,
-  messageBytes: DEFAULT_MAX_MESSAGE_BYTES,
+  messageBytes: MAX_MESSAGE_BYTES,
   boundIncoming: false,
   sessions: DEFAULT_MAX_SESSIONS,
   processes: DEFAULT_MAX_PROCESSES,

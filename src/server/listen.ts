@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, STATUS_CODES } 
 import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { messageOf } from "../protocol/error.ts";
 import type { AccessRules } from "./access.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
 import { type Auth, SUBPROTOCOL } from "./auth.ts";
@@ -136,8 +137,9 @@ function reload(server: Server, front: TlsFront): void {
     front.reload();
     server.log("info", "certificate reloaded");
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    server.log("error", "the certificate was not reloaded and the old one is kept", { error: why });
+    server.log("error", "the certificate was not reloaded and the old one is kept", {
+      error: messageOf(error),
+    });
   }
 }
 

@@ -173,6 +173,16 @@ test("a token can come from a file or the environment; in --url it works and war
     }
   }));
 
+test("--url-file is read once: a pipe will do; what is wrong with --token-file is said of that", () =>
+  withServers([[]], async ([server], runtime, cli) => {
+    assert.ok(server);
+    const file = join(runtime, "exec-server", `${server.pid}.json`);
+    const piped = await runInShell(`cat ${file} | "$@" run --detach --url-file /dev/stdin -- true`);
+    assert.equal([piped.code, piped.stderr], [0, ""]);
+    const wrong = await cli(["info", "--url-file", file, "--token-file", "/dev/null"]);
+    assert.equal([wrong.code, wrong.stderr], [2, "error: --token-file /dev/null is empty\n"]);
+  }));
+
 if (process.getuid?.() === 0) {
   test("another user of this machine cannot connect without the token", () =>
     withServers([[]], async ([server], runtime) => {

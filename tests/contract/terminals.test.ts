@@ -10,7 +10,7 @@ import type { Process, Processes, StartOptions } from "../../src/process/trait.t
 import { codeOf } from "../harness/code_of.ts";
 import { environments, processTests } from "../harness/environments.ts";
 import { exited, TERMINATED } from "../harness/exits.ts";
-import { childrenOf, groupMembers, openFiles, until } from "../harness/proc.ts";
+import { childrenOf, groupMembers, isInFront, openFiles, until } from "../harness/proc.ts";
 import { readText } from "../harness/read_process.ts";
 import { tempDir } from "../harness/temp.ts";
 
@@ -173,13 +173,15 @@ export function terminalsContract(name: string, open: () => Promise<Environment>
     await screen.shows(/1000\r\n/);
     // The shell may not have handed the terminal over yet: then the key is the shell's, and does nothing.
     const shell = (await processes.list()).find(({ id }) => id === started.id)?.pid ?? 0;
-    await until("sleep runs", () => childrenOf(shell).length === 1);
+    const inFront = () => until("sleep has the terminal", () => isInFront(shell, "sleep 1000"));
+    await inFront();
     await screen.type("\x1a");
     await screen.shows(/Stopped\s+sleep 1000\r\n[^]*> /);
     await screen.type("bg\n");
     await screen.shows(/sleep 1000 &\r\n[^]*> /);
     await screen.type("fg\n");
     await screen.shows(/sleep 1000\r\n/);
+    await inFront();
     await started.signal("SIGINT"); // goes to the foreground job, as Ctrl-C does
     await screen.shows(/> /);
     await screen.type("exit 5\n");

@@ -9,6 +9,8 @@ interface Stat {
   state: string;
   parent: number;
   group: number;
+  /** The foreground job of its terminal; -1 without one. */
+  foreground: number;
 }
 
 /** True while a process exists and is no zombie. */
@@ -19,6 +21,18 @@ export function isRunning(pid: number): boolean {
 /** `R`, `S`, `T` … as in proc(5); undefined when there is no such process. */
 export function stateOf(pid: number): string | undefined {
   return statOf(pid)?.state;
+}
+
+/** True when a descendant of a process runs these words as the foreground job of its terminal. */
+export function isInFront(ancestor: number, words: string): boolean {
+  const stats = new Map(everyStat().map((stat) => [stat.pid, stat]));
+  const descends = ({ parent }: Stat): boolean => {
+    const above = stats.get(parent);
+    return parent === ancestor || (above !== undefined && descends(above));
+  };
+  return [...stats.values()].some((one) =>
+    one.group === one.foreground && commandLineOf(one.pid).join(" ") === words && descends(one)
+  );
 }
 
 /** The running members of a process group. */
@@ -32,10 +46,15 @@ export function childrenOf(pid: number): number[] {
 }
 
 function isGuard(pid: number): boolean {
+  return commandLineOf(pid).includes("exec-server-guard");
+}
+
+/** Nothing when it has ended. */
+function commandLineOf(pid: number): string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes("exec-server-guard");
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
   } catch {
-    return false; // it has ended
+    return [];
   }
 }
 
@@ -98,6 +117,6 @@ function statOf(pid: number): Stat | undefined {
   } catch {
     return undefined; // it has ended
   }
-  const [state = "", parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return { pid, state, parent: Number(parent), group: Number(group) };
+  const [state = "", parent, group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { pid, state, parent: Number(parent), group: Number(group), foreground: Number(foreground) };
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connected } from "../harness/connected.ts";
-import { childrenOf, until } from "../harness/proc.ts";
+import { childrenOf, isInFront, until } from "../harness/proc.ts";
 import { startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { isObject, type JsonObject, type WireClient } from "../harness/wire_client.ts";
@@ -195,14 +195,13 @@ test("a terminal has job control, and Ctrl-C ends the foreground job only", asyn
   });
   await type("t", "stty size; sleep 1000\n");
   await until("size", () => outputOf("t").includes("30 100"));
-  await until("the job runs", () => /sleep 1000\r\n[^$]*$/.test(outputOf("t")));
-  await new Promise((ok) => setTimeout(ok, 200)); // no event tells that the job is in the foreground
+  await until("the job has the terminal", () => isInFront(server.pid, "sleep 1000"));
   await type("t", "\x03");
   await type("t", "echo code $?\n");
   await until("alive", () => outputOf("t").includes("code 130"));
   await type("t", "sleep 1001 & jobs; fg\n");
   await until("running", () => outputOf("t").includes("Running"));
-  await new Promise((ok) => setTimeout(ok, 200));
+  await until("the job has the terminal", () => isInFront(server.pid, "sleep 1001"));
   await type("t", "\x1a");
   await until("stopped", () => outputOf("t").includes("Stopped"));
   await client.call("process/resize", { processId: "t", size: { rows: 40, cols: 90 } });

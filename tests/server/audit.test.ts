@@ -55,6 +55,12 @@ test("one line for each thing that happens, in order, as the schema says", async
     await client.call("fs/copy", { sourcePath: from, destinationPath: `${from}2`, recursive: false });
     await client.call("fs/createDirectory", { path: `${from}3` });
     await client.call("fs/remove", { path: `${from}2` });
+    for (const mode of ["read", "replace", "replaceOnCommit"]) {
+      await client.call("fs/open", { handleId: mode, path: from, mode });
+      const block = { handleId: mode, offset: 0, chunk: base64("by block") };
+      if (mode !== "read") await client.call("fs/writeBlock", block);
+      await client.call("fs/close", { handleId: mode, commit: mode === "replaceOnCommit" });
+    }
     assert.is(await refusal(client.call("fs/writeFile", { path: uri(folder), dataBase64: "" })) < 0, true);
     assert.is(await refusal(client.call("no/such", {})), -32601);
     assert.is(await refusal(client.call("process/start", {})), -32602);
@@ -72,6 +78,8 @@ test("one line for each thing that happens, in order, as the schema says", async
       "session.opened",
       "process.start",
       "process.exit",
+      "file.change",
+      "file.change",
       "file.change",
       "file.change",
       "file.change",
@@ -107,6 +115,8 @@ test("one line for each thing that happens, in order, as the schema says", async
     ["fs/copy", join(folder, "a"), undefined, "ok"],
     ["fs/createDirectory", join(folder, "a3"), undefined, "ok"],
     ["fs/remove", join(folder, "a2"), undefined, "ok"],
+    ["fs/open", join(folder, "a"), undefined, "ok"],
+    ["fs/open", join(folder, "a"), undefined, "ok"],
     ["fs/writeFile", folder, 0, "EISDIR"],
   ]);
   assert.is(linesOf(log, "file.change")[1]?.["destination"], join(folder, "a2"));

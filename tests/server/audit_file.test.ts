@@ -70,6 +70,7 @@ test("a log that was removed and cannot be made again refuses what it could not 
     for (const path of [`file://${log}/x`]) {
       assert.is(await messageOf(client.call("fs/writeFile", { path, dataBase64: "" })), text);
       assert.is(await messageOf(client.call("fs/remove", { path })), text);
+      assert.is(await messageOf(client.call("fs/open", { handleId: "x", path, mode: "replace" })), text);
     }
     await client.call("fs/readDirectory", { path: `file://${log}` });
     await client.call("process/write", { processId: "before", chunk: "aGkK", writeId: "1" });
@@ -87,7 +88,7 @@ test("a log that was removed and cannot be made again refuses what it could not 
   assert.equal(lines.map(({ seq }) => seq), lines.map((_, index) => index + (lines[0]?.seq ?? 0)));
   assert.equal(
     linesOf(log, "request.refused").map((l) => [l["method"], l["code"]]),
-    ["process/start", "fs/writeFile", "fs/remove"].map((method) => [method, "AUDIT_FAILED"]),
+    ["process/start", "fs/writeFile", "fs/remove", "fs/open"].map((method) => [method, "AUDIT_FAILED"]),
   );
   assert.equal(linesOf(log, "process.exit").map((l) => l["process"]), ["before", "after"]);
 });

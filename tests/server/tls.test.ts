@@ -264,6 +264,11 @@ test("options of clients that do not fit are usage errors", async () => {
     assert.is(code, 2, stderr);
     assert.match(stderr, text);
   }
+  const local = await runCli(["run", "--url", "local", "--tls-ca", authority.cert, "--", "true"]);
+  assert.equal([local.code, local.stderr.split("\n")[0]], [
+    2,
+    "error: --tls-ca, --tls-cert and --tls-key need a wss://… URL",
+  ]);
 });
 
 test("a shell that is left running is found again: its command line names the authority", () =>

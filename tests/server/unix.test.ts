@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Environment } from "../../mod.ts";
@@ -28,6 +29,9 @@ test("the executable and the library reach it by the line it prints; it is gone 
       await echoes(server.url);
       await using there = await Environment.connect(server.url);
       assert.ok(there.sessionId);
+      const token = server.url.slice(server.url.indexOf("?"));
+      await using byUrl = await Environment.connect(new URL(`unix:${pathToFileURL(path).pathname}${token}`));
+      assert.ok(byUrl.sessionId);
       assert.equal(await server.stop(), { code: 0, signal: null });
       assert.not.ok(existsSync(path));
     } finally {
