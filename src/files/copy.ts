@@ -9,7 +9,7 @@ import { entriesOf } from "./entries.ts";
 import { makeDirectories } from "./make_directory.ts";
 import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
 import { openRegular } from "./open_regular.ts";
-import { inPlace, type Judge, placeOf } from "./place.ts";
+import { atDestination, inPlace, type Judge, placeOf } from "./place.ts";
 import { replaceFile } from "./replace_file.ts";
 import type { WatchTemporary } from "./temporary_file.ts";
 
@@ -20,7 +20,7 @@ export interface CopyOptions {
   /** Directories are copied with what is in them. */
   readonly recursive: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Asked about each entry, when it is open: then links that are put on the way lead nowhere else. Default: nobody. */
+  /** Asked about each entry and where it goes, when that is open: links on the way lead nowhere else. Default: nobody. */
   readonly judge?: Judge | undefined;
   /** As of `replaceFile`. */
   readonly watch?: WatchTemporary | undefined;
@@ -50,28 +50,30 @@ export async function copyPath(from: NativePath, to: NativePath, options: CopyOp
   else throw invalidRequest("fs/copy only supports regular files, directories, and symlinks");
 }
 
-async function copyFile(
-  from: NativePath,
-  to: NativePath,
-  { judge, signal, watch }: CopyOptions,
-): Promise<void> {
+async function copyFile(from: NativePath, to: NativePath, options: CopyOptions): Promise<void> {
+  const { judge } = options;
   const source = await openSource(from, judge);
   try {
-    const { dev, ino, mode } = await source.stat({ bigint: true });
-    const present = await existing(to);
-    // Also through links and hard links: opening the destination would empty the source.
-    if (present?.dev === dev && present.ino === ino) {
-      throw invalidRequest("fs/copy cannot copy a file to itself");
-    }
-    await replaceFile(to, fileContent(source), {
-      signal,
-      watch,
-      follow: true,
-      mode: Number(mode) & PERMISSIONS,
-    });
+    if (!judge) return await writeCopy(source, to, true, options);
+    await atDestination(to, judge, (entry) => writeCopy(source, entry, false, options));
   } finally {
     await source.close();
   }
+}
+
+async function writeCopy(
+  source: FileHandle,
+  to: NativePath,
+  follow: boolean,
+  { signal, watch }: CopyOptions,
+): Promise<void> {
+  const { dev, ino, mode } = await source.stat({ bigint: true });
+  const present = await existing(to);
+  // Also through links and hard links: opening the destination would empty the source.
+  if (present?.dev === dev && present.ino === ino) {
+    throw invalidRequest("fs/copy cannot copy a file to itself");
+  }
+  await replaceFile(to, fileContent(source), { signal, watch, follow, mode: Number(mode) & PERMISSIONS });
 }
 
 async function copyLink(from: NativePath, to: NativePath): Promise<void> {
@@ -92,36 +94,49 @@ async function openSource(path: NativePath, judge: Judge | undefined): Promise<F
   }
 }
 
-async function copyTree(from: NativePath, to: NativePath, options: CopyOptions): Promise<void> {
-  const { judge } = options;
-  if (!judge) return await copyEntries(from, from, to, options);
-  await inPlace(from, { judge, follow: false }, (held, place) => copyEntries(held, place, to, options));
+/** A directory, and where it really is. Without a judge nobody asks, and it is the path that was given. */
+interface Directory {
+  readonly path: NativePath;
+  readonly place: NativePath;
 }
 
-/** @param place where it really is */
-async function copyEntries(
-  from: NativePath,
-  place: NativePath,
-  to: NativePath,
-  options: CopyOptions,
+async function inDirectory(
+  path: NativePath,
+  { judge, follow }: { readonly judge: Judge | undefined; readonly follow: boolean },
+  work: (directory: Directory) => Promise<void>,
 ): Promise<void> {
+  if (!judge) return await work({ path, place: path });
+  await inPlace(path, { judge, follow }, (held, place) => work({ path: held, place }));
+}
+
+async function copyTree(from: NativePath, to: NativePath, options: CopyOptions): Promise<void> {
   const { judge } = options;
-  const mode = (await stat(from)).mode & PERMISSIONS;
-  judge?.(to, "read");
-  // The owner may enter until everything is in place; nobody may who may not enter the source.
-  const made = await makeDirectories(to, mode | 0o700);
-  for (const { rawName, kind } of await entriesOf(from)) {
-    options.signal?.throwIfAborted();
-    const source = childPath(from, rawName);
-    const destination = childPath(to, rawName);
-    if (kind === "directory") await copyTree(source, destination, options);
-    else if (kind === "file" || kind === "link") {
-      judge?.(childPath(place, rawName), "read");
-      judge?.(destination, "write");
-      await (kind === "file" ? copyFile(source, destination, options) : copyLink(source, destination));
-    }
+  await inDirectory(from, { judge, follow: false }, async (source) => {
+    const mode = (await stat(source.path)).mode & PERMISSIONS;
+    // The owner may enter until everything is in place; nobody may who may not enter the source.
+    const made = await makeDirectories(to, mode | 0o700);
+    await inDirectory(to, { judge, follow: true }, async (target) => {
+      await copyEntries(source, target, options);
+      if (made && ((await stat(target.path)).mode & PERMISSIONS) !== mode) await chmod(target.path, mode);
+    });
+  });
+}
+
+async function copyEntries(source: Directory, target: Directory, options: CopyOptions): Promise<void> {
+  const { judge, signal } = options;
+  for (const { rawName, kind } of await entriesOf(source.path)) {
+    signal?.throwIfAborted();
+    const from = childPath(source.path, rawName);
+    const to = childPath(target.path, rawName);
+    if (kind === "directory") {
+      judge?.(childPath(target.place, rawName), "read");
+      await copyTree(from, to, options);
+    } else if (kind === "link") {
+      judge?.(childPath(source.place, rawName), "read");
+      judge?.(childPath(target.place, rawName), "write");
+      await copyLink(from, to);
+    } else if (kind === "file") await copyFile(from, to, options);
   }
-  if (made && ((await stat(to)).mode & PERMISSIONS) !== mode) await chmod(to, mode);
 }
 
 /** Compares files, not paths: a bind mount has the same directory under another path. */

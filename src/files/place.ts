@@ -5,7 +5,8 @@
 import { lstat, readlink, stat } from "node:fs/promises";
 import { osError } from "../protocol/error.ts";
 import { openDirectory } from "./directory_handle.ts";
-import { fromRaw, type NativePath, toRaw } from "./native_path.ts";
+import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
+import { resolveLinks } from "./resolve_links.ts";
 
 /** Says whether something may be done at a real path. @throws ExecServerError when it may not */
 export type Judge = (place: NativePath, wanted: "read" | "write") => void;
@@ -21,6 +22,26 @@ export async function placeOf(held: NativePath): Promise<NativePath> {
   const [open, named] = await Promise.all([stat(held, { bigint: true }), lstat(place, { bigint: true })]);
   if (open.dev !== named.dev || open.ino !== named.ino) throw osError("ENOENT");
   return place;
+}
+
+/**
+ * Runs an operation where a write to `path` arrives: behind links, if that may be written.
+ * @param work gets a path in an open directory; what is put at its end later must not be followed
+ */
+export async function atDestination<T>(
+  path: NativePath,
+  judge: Judge,
+  work: (entry: NativePath) => Promise<T>,
+): Promise<T> {
+  const end = await resolveLinks(path);
+  const name = toRaw(end).slice(toRaw(end).lastIndexOf("/") + 1);
+  const directory = await openDirectory(parentPath(end), true);
+  try {
+    judge(childPath(await placeOf(directory.path), name), "write");
+    return await work(childPath(directory.path, name));
+  } finally {
+    await directory.close();
+  }
 }
 
 /**

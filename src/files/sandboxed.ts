@@ -321,6 +321,7 @@ export function createSandboxedFiles(
       const helper = await acquire(asked, signal);
       if (!helper) return undefined;
       helper.files++;
+      if (helper.slot.crowded) endUnused(helper); // its place was wanted before it could be seen what for it is used
       let held = true;
       return {
         caller: helperCaller((name, params) => helper.process.request(name, params, requestLimitMs)),

@@ -132,17 +132,34 @@ test("a file stays open under its policy while its helper is not used for anythi
   await until("the old helper ends", () => helpers().length === 1, SOON_MS);
 });
 
-test("open files keep nobody out: the helper whose use is longest ago makes room", async () => {
-  const sandboxes = Array.from({ length: MAX_HELPERS_PER_CONNECTION + 1 }, (_, i) => {
+/** One policy more than a connection has helpers. */
+function tooManyPolicies() {
+  return Array.from({ length: MAX_HELPERS_PER_CONNECTION + 1 }, (_, i) => {
     fs.mkdirSync(join(root, `p${i}`));
     return policy(at(join(root, `p${i}`), "write"));
   });
-  for (const [i, sandbox] of sandboxes.entries()) {
+}
+
+test("open files keep nobody out: the helper whose use is longest ago makes room", async () => {
+  for (const [i, sandbox] of tooManyPolicies().entries()) {
     assert.equal(await open(`h${i}`, "ws/a", "read", sandbox), { handleId: `h${i}` });
   }
   assert.is(helpers().length, MAX_HELPERS_PER_CONNECTION);
   assert.match(JSON.stringify(await read("h0")), "had to make room");
   assert.equal(await read("h1"), { chunk: base64("ws/a"), eof: true });
+});
+
+test("nor do files that were only being opened when their helper had to make room", async () => {
+  const sandboxes = tooManyPolicies();
+  const opens = sandboxes.slice(1).map((sandbox, i) => open(`h${i}`, "ws/a", "read", sandbox));
+  const [answer, ...opened] = await Promise.all([
+    ask("readFile", { path: uri("outside"), sandbox: sandboxes[0] }),
+    ...opens,
+  ]);
+  assert.equal(answer, { dataBase64: base64("outside") });
+  const refused = opened.filter((one) => Array.isArray(one));
+  assert.is(refused.length, 1, JSON.stringify(opened));
+  assert.match(JSON.stringify(refused), "had to make room");
 });
 
 test("a connection that ends leaves no unfinished file", async () => {

@@ -1,6 +1,14 @@
 // What makes sandboxed file requests fast, piece by piece: what is left out must not be left out of the checks.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
@@ -8,12 +16,15 @@ import * as assert from "uvu/assert";
 import { ExecServerError } from "../../src/protocol/error.ts";
 import { FsReadFile } from "../../src/protocol/files.ts";
 import { readAnswer, readRequest } from "../../src/files/helper_messages.ts";
+import { policedFiles } from "../../src/files/helper_policy.ts";
 import { readSmallFile } from "../../src/files/helper_read.ts";
 import { discardTemporaries } from "../../src/files/helper_temporary.ts";
 import { createLeftovers } from "../../src/files/leftovers.ts";
+import { localFiles } from "../../src/files/local.ts";
 import { createSandboxMemory } from "../../src/files/sandbox_memory.ts";
 import { temporaryName } from "../../src/files/temporary_file.ts";
 import { lazyTimer } from "../../src/runtime/lazy_timer.ts";
+import { codeOf } from "../harness/code_of.ts";
 import { tempDir } from "../harness/temp.ts";
 import { at, managed, special } from "./policies.ts";
 
@@ -59,6 +70,40 @@ test("a small file is read in one go, if the policy lets it be read and nothing 
   for (const params of [undefined, null, [], {}, { path: 1 }, { path: "a" }, { path: "http://a/b" }]) {
     assert.is(readSmallFile(policy, params), undefined);
   }
+});
+
+test("a tree is copied past no link that was in the way: what a pattern denies stays as it is", async () => {
+  const root = realpathSync(tempDir());
+  for (const folder of ["src/sub", "dst", "private", "ok"]) {
+    mkdirSync(join(root, folder), { recursive: true });
+  }
+  for (const name of ["src/x", "src/sub/y", "src/z", "b.env", "private/y", "ok/z"]) {
+    writeFileSync(join(root, name), name);
+  }
+  const base = { base: root, depth: undefined };
+  const policy = {
+    base: "write" as const,
+    rules: [],
+    globs: [{ ...base, rest: "**/*.env" }, { ...base, rest: "private/**" }],
+  };
+  const files = policedFiles(localFiles(), policy);
+  const copy = () => codeOf(files.copy(join(root, "src"), join(root, "dst"), { recursive: true }));
+  for (const [link, target] of [["x", "../b.env"], ["x", "../new.env"], ["sub", "../private"]] as const) {
+    rmSync(join(root, "dst"), { recursive: true });
+    mkdirSync(join(root, "dst"));
+    symlinkSync(target, join(root, "dst", link));
+    assert.is(await copy(), "EACCES", target);
+  }
+  assert.is(readFileSync(join(root, "b.env"), "utf8"), "b.env");
+  assert.is(readFileSync(join(root, "private/y"), "utf8"), "private/y");
+  assert.not.ok(existsSync(join(root, "new.env")));
+  // A link to what may be written is followed, as without patterns.
+  rmSync(join(root, "dst"), { recursive: true });
+  mkdirSync(join(root, "dst"));
+  symlinkSync("../ok/z", join(root, "dst/z"), "file");
+  assert.is(await copy(), "it resolved");
+  assert.is(readFileSync(join(root, "ok/z"), "utf8"), "src/z");
+  assert.is(readFileSync(join(root, "dst/sub/y"), "utf8"), "src/sub/y");
 });
 
 test("a sandbox is decoded once for the same text, and anew for another", () => {
