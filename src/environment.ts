@@ -24,7 +24,8 @@ export interface Environment extends AsyncDisposable {
   /** The session's id on the server; undefined for a local environment. */
   readonly sessionId: string | undefined;
   /**
-   * Lets go of it. Local processes are killed; a server's session goes on without us until its time to live is over.
+   * Lets go of it, and of its open files, without a commit. Local processes are killed; a server's session goes on
+   * without us until its time to live is over.
    */
   close(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Caller } from "../rpc/caller.ts";
 import { type Route, route } from "../rpc/route.ts";
 import type { SandboxedFiles } from "./handler.ts";
 import type { FileHandles } from "./handles.ts";
-import type { OpenMode } from "./open_file.ts";
+import { type OpenMode, withEnd } from "./open_file.ts";
 import type { BasicFiles } from "./streams.ts";
 import type { FilePath, OpenFile } from "./trait.ts";
 import { BlockAnswer, writeBlockOfFrame } from "./wire_block.ts";
@@ -59,13 +59,7 @@ export function handleRoutes(
 export async function openInside(helper: HeldHelper, path: FilePath, mode: OpenMode): Promise<OpenFile> {
   try {
     const file = await openOverWire(helper.caller, randomUUID().replaceAll("-", ""), path, mode);
-    const close = () => file.close().finally(helper.release);
-    return {
-      ...file,
-      commit: () => file.commit().finally(helper.release),
-      close,
-      [Symbol.asyncDispose]: close,
-    };
+    return withEnd(file, helper.release);
   } catch (error) {
     helper.release();
     throw error;

@@ -65,12 +65,17 @@ export function createFileHandles(): FileHandles {
     },
     async close() {
       for (const end of ends) end();
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_LIMIT_MS));
-      await Promise.race([Promise.all(closing), late]);
-      clearTimeout(timer);
+      await closedInTime(closing);
     },
   };
+}
+
+/** Waits until files are closed, or that takes too long. */
+export async function closedInTime(closing: Iterable<Promise<unknown>>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_LIMIT_MS));
+  await Promise.race([Promise.allSettled(closing), late]);
+  clearTimeout(timer);
 }
 
 function handlesIn(

@@ -8,18 +8,19 @@ import type { Enforcement } from "../sandbox/enforcement.ts";
 import { sandboxAsDecoded } from "../sandbox/on_wire.ts";
 import { attempt } from "./attempt.ts";
 import type { SandboxedFiles } from "./handler.ts";
+import { closedInTime } from "./handles.ts";
 import { localFiles } from "./local.ts";
 import { openInside } from "./handle_routes.ts";
-import { opening } from "./open_file.ts";
+import { opening, withEnd } from "./open_file.ts";
 import { remoteFiles } from "./remote.ts";
 import type { AbleCaller } from "./remote_open.ts";
 import { createSandboxedFiles, type SandboxedFilesOptions } from "./sandboxed.ts";
 import { type BasicFiles, withStreams } from "./streams.ts";
-import type { FileOptions, Files } from "./trait.ts";
+import type { FileOptions, Files, OpenFile } from "./trait.ts";
 
 /** Files, and the end of their helpers. */
 export interface OwnFiles extends Files {
-  /** Ends the helpers. Resolves when they are gone. */
+  /** Closes what is open, without a commit, and ends the helpers. Resolves when they are gone. */
   close(): Promise<void>;
 }
 
@@ -32,13 +33,23 @@ export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptio
     asked?.sandbox
       ? remoteFiles(helperCaller(sandboxed, sandboxAsDecoded(asked.sandbox), closing.signal))
       : plain;
+  const open = new Set<Promise<OpenFile>>(); // and what is being opened
+  const kept = (work: () => Promise<OpenFile>): Promise<OpenFile> => {
+    const over = () => void open.delete(opened);
+    const opened = work().then((file) => withEnd(file, over));
+    open.add(opened);
+    opened.catch(over);
+    return opened;
+  };
   const files: BasicFiles = {
     open: (path, { mode = "read", sandbox, signal } = {}) =>
-      sandbox === undefined ? plain.open(path, { mode, signal }) : opening(signal, async () => {
-        const helper = await sandboxed.hold(sandboxAsDecoded(sandbox), closing.signal);
-        if (!helper) throw internalError("unreachable: a sandbox was asked for");
-        return await openInside(helper, path, mode);
-      }),
+      opening(signal, () =>
+        kept(async () => {
+          if (sandbox === undefined) return await plain.open(path, { mode });
+          const helper = await sandboxed.hold(sandboxAsDecoded(sandbox), closing.signal);
+          if (!helper) throw internalError("unreachable: a sandbox was asked for");
+          return await openInside(helper, path, mode);
+        })),
     read: async (path, asked) => await fit(asked).read(path, asked),
     write: async (path, data, asked) => await fit(asked).write(path, data, asked),
     stat: async (path, asked) => await fit(asked).stat(path, asked),
@@ -53,6 +64,7 @@ export function ownFiles(enforcement: Enforcement, options?: SandboxedFilesOptio
     ...withStreams(files),
     async close() {
       closing.abort();
+      await closedInTime([...open].map(async (opened) => (await opened).close())); // while there are helpers for it
       await sandboxed.close();
     },
   };

@@ -62,6 +62,12 @@ export async function opening(
   }
 }
 
+/** The same file, and what is to be done when it is closed. @param over may be called more than once */
+export function withEnd(file: OpenFile, over: () => void): OpenFile {
+  const close = () => file.close().finally(over);
+  return { ...file, commit: () => file.commit().finally(over), close, [Symbol.asyncDispose]: close };
+}
+
 async function begin(
   path: NativePath,
   mode: OpenMode,

@@ -6,16 +6,20 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Environment } from "../../src/environment.ts";
 import type { Files, OpenFile } from "../../src/files/trait.ts";
 import { MAX_BLOCK_BYTES } from "../../src/protocol/limits.ts";
 import { codeOf } from "../harness/code_of.ts";
 import { environments } from "../harness/environments.ts";
+import { until } from "../harness/proc.ts";
 import { tempDir } from "../harness/temp.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 /** Several blocks of a stream, and a bit. */
 const LARGE_BYTES = 5 * 2 ** 20 + 12_345;
+/** How long what is closed behind our back may take. */
+const SOON_MS = 5_000;
 
 /** A folder with the file `a`, and that file. */
 function folder(): [root: string, a: string] {
@@ -28,13 +32,19 @@ async function all(stream: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+/** What is closed behind our back. */
+async function untilOnly(root: string, ...names: string[]): Promise<void> {
+  await until("nothing unfinished is left", () => fs.readdirSync(root).length <= names.length, SOON_MS);
+  assert.equal(fs.readdirSync(root), names);
+}
+
 for (const [name, open] of environments) {
   let files: Files;
-  const it = (title: string, check: () => Promise<void>) =>
+  const it = (title: string, check: (environment: Environment) => Promise<void>) =>
     test(`${name}: ${title}`, async () => {
       await using environment = await open();
       files = environment.files;
-      await check();
+      await check(environment);
     });
   const opened = async (
     path: string,
@@ -182,11 +192,7 @@ for (const [name, open] of environments) {
       late.abort(new Error("given up"));
       await opening.then(() => assert.unreachable(), (error: Error) => assert.is(error.message, "given up"));
     }
-    const until = Date.now() + 5_000;
-    while (fs.readdirSync(root).length > 1 && Date.now() < until) {
-      await new Promise((ok) => setTimeout(ok, 10));
-    }
-    assert.equal(fs.readdirSync(root), ["a"]);
+    await untilOnly(root, "a");
   });
 
   it("streams carry files of any size, byte by byte the same", async () => {
@@ -223,11 +229,7 @@ for (const [name, open] of environments) {
       (error: Error) => assert.is(error.message, "given up"),
     );
     assert.is(fs.readFileSync(a, "utf8"), "0123456789");
-    const until = Date.now() + 5_000; // the second one is closed behind our back
-    while (fs.readdirSync(root).length > 1 && Date.now() < until) {
-      await new Promise((ok) => setTimeout(ok, 10));
-    }
-    assert.equal(fs.readdirSync(root), ["a"]);
+    await untilOnly(root, "a");
     for (const size of [1, LARGE_BYTES]) {
       const lost = files.writeStream(join(root, "no/x")).getWriter();
       lost.closed.catch(() => {});
@@ -239,6 +241,19 @@ for (const [name, open] of environments) {
     }
     assert.is(await codeOf(all(files.readStream(join(root, "no")))), "ENOENT");
     assert.is(await codeOf(all(files.readStream(root))), "INVALID_REQUEST");
+  });
+
+  it("files are closed with the environment, and nothing unfinished is left", async (environment) => {
+    const [root, a] = folder();
+    const file = await files.open(a, { mode: "replaceOnCommit" });
+    await file.write(0, bytes("never"));
+    const writer = files.writeStream(join(root, "b")).getWriter();
+    writer.closed.catch(() => {});
+    await writer.write(new Uint8Array(LARGE_BYTES));
+    assert.is(fs.readdirSync(root).length, 3);
+    await environment.close();
+    await untilOnly(root, "a");
+    assert.is(fs.readFileSync(a, "utf8"), "0123456789");
   });
 
   it("files are closed with their streams, also with those that are left early", async () => {

@@ -217,7 +217,12 @@ cat denied/file .env; mkdir missing; echo x >missing/made; exit 4`;
       "Error: enough",
     );
     assert.equal(await files.read(at("file")), bytes("file"), "without one as ever");
+    const unfinished = await files.open(at("file"), { mode: "replaceOnCommit", sandbox });
+    await unfinished.write(0, bytes("never"));
+    const isUnfinished = (name: string) => name.endsWith(".tmp");
+    assert.ok(fs.readdirSync(root).some(isUnfinished));
     await environment.close();
+    await until("what was not finished is gone", () => !fs.readdirSync(root).some(isUnfinished));
     await until("the stand-in is gone", () => !fs.existsSync(at("missing")));
   });
 }
