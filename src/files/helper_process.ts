@@ -47,9 +47,9 @@ export interface HelperProcess {
 
 /** A start takes 40 ms; on a machine that swaps, seconds. */
 const START_LIMIT_MS = 10_000;
-/** Files that a helper may have open: 64 requests of a connection need a few each. Where we may have less, it may. */
+/** Files that a helper may have open: 64 requests and 128 open files of a connection need a few each. Where we may have less, it may. */
 export const MAX_HELPER_OPEN_FILES = 1024;
-/** Temporary files that are remembered of one helper: it has one for each write that is on its way. */
+/** Temporary files that are remembered of one helper: one for each write that is on its way, or file that is open for it. */
 const MAX_TEMPORARIES = 1024;
 const SHELL = "/bin/sh";
 /** Becomes bwrap, with limits that nothing inside can raise: no core files, which hold what others may not read. */
@@ -236,7 +236,11 @@ function talk(child: Child, release: () => Promise<void>): Talking {
   };
   const ended = child.exited.then(async () => {
     await Promise.all([output, complaints]);
-    fail("has ended: look whether the request was carried out, and ask again");
+    fail(
+      isReady
+        ? "has ended: look whether the request was carried out, and ask again"
+        : "could not be started, and nothing was carried out",
+    );
     child.stdin?.destroy();
     await release().catch(() => {}); // the journal knows what is left
   });

@@ -380,6 +380,23 @@ test("where no sandbox can be made nothing is carried out", async () => {
   assert.equal(helpers(), []);
 });
 
+test("a helper that cannot be started says so, and that nothing was carried out", async () => {
+  const [executable = ""] = programUnderTest();
+  const bwrap = inRoot("bwrap");
+  fs.writeFileSync(bwrap, "#!/bin/sh\necho no namespaces left >&2\nexit 1\n", { mode: 0o755 });
+  const enforcement = {
+    ...createEnforcement({ stateFolder: tempDir() }),
+    available: () => Promise.resolve({ bwrap }),
+  };
+  const files = createSandboxedFiles(enforcement, { executable: fs.realpathSync(executable) });
+  const asked = v.parse(enforcedSandbox(), workspace());
+  const params = { path: uri(inRoot("ws/a")), dataBase64: "" };
+  const error = await files.call(asked, FsWriteFile, params, new AbortController().signal).catch(String);
+  const text = "the file helper could not be started, and nothing was carried out: no namespaces left";
+  assert.match(String(error), text);
+  await files.close();
+});
+
 test("the operator's floor holds for those who ask for nothing", async () => {
   const floored = await startServer({ args: ["--sandbox-floor", "read-only"] });
   try {
