@@ -7,7 +7,7 @@ import { fileContent } from "./content.ts";
 import { descriptorPath } from "./directory_handle.ts";
 import { entriesOf } from "./entries.ts";
 import { makeDirectories } from "./make_directory.ts";
-import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
+import { childPath, nativeOf, type NativePath, parentPath } from "./native_path.ts";
 import { openRegular } from "./open_regular.ts";
 import { atDestination, inPlace, type Judge, placeOf } from "./place.ts";
 import { replaceFile } from "./replace_file.ts";
@@ -78,7 +78,7 @@ async function writeCopy(
 
 async function copyLink(from: NativePath, to: NativePath): Promise<void> {
   const target = await readlink(from, { encoding: "buffer" });
-  await symlink(fromRaw(toRaw(target)), to);
+  await symlink(nativeOf(target), to);
 }
 
 async function openSource(path: NativePath, judge: Judge | undefined): Promise<FileHandle> {
@@ -143,15 +143,11 @@ async function copyEntries(source: Directory, target: Directory, options: CopyOp
 async function isSameOrBelow(path: NativePath, directory: BigIntStats): Promise<boolean> {
   let nearest = path;
   while (await existing(nearest) === undefined && nearest !== "/") nearest = parentPath(nearest);
-  for (let at = toNative(await realpath(nearest, { encoding: "buffer" }));; at = parentPath(at)) {
+  for (let at = nativeOf(await realpath(nearest, { encoding: "buffer" }));; at = parentPath(at)) {
     const { dev, ino } = await stat(at, { bigint: true });
     if (dev === directory.dev && ino === directory.ino) return true;
     if (at === "/") return false;
   }
-}
-
-function toNative(bytes: Buffer): NativePath {
-  return fromRaw(toRaw(bytes));
 }
 
 async function existing(path: NativePath): Promise<BigIntStats | undefined> {

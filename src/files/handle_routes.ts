@@ -1,11 +1,13 @@
 /** Answers `fs/open`, `fs/readBlock`, `fs/writeBlock` and `fs/close`. */
 import { randomUUID } from "node:crypto";
 import { FsClose, FsOpen, FsReadBlock, FsWriteBlock } from "../protocol/files.ts";
+import type * as v from "valibot";
 import type { Caller } from "../rpc/caller.ts";
 import { type Route, route } from "../rpc/route.ts";
 import type { SandboxedFiles } from "./handler.ts";
 import type { FileHandles } from "./handles.ts";
 import { type OpenMode, withEnd } from "./open_file.ts";
+import type { SandboxMemory } from "./sandbox_memory.ts";
 import type { BasicFiles } from "./streams.ts";
 import type { FilePath, OpenFile } from "./trait.ts";
 import { BlockAnswer, writeBlockOfFrame } from "./wire_block.ts";
@@ -26,15 +28,23 @@ export function handleRoutes(
   files: Pick<BasicFiles, "open">,
   sandboxed: SandboxedFiles | undefined,
   handles: FileHandles,
+  memory: SandboxMemory,
 ): Route[] {
   return [
-    route(FsOpen, async ({ handleId, path, mode, sandbox }, { signal }) => {
-      await handles.of(signal).open(handleId, async () => {
-        const helper = await sandboxed?.hold(sandbox, signal);
-        return helper ? await openInside(helper, path, mode) : await files.open(path, { mode, signal });
-      });
-      return { handleId };
-    }),
+    {
+      method: FsOpen,
+      lane: "ordinary",
+      prepare(rawParams) {
+        const { params: { handleId, path, mode }, sandbox } = memory.decode(FsOpen, rawParams);
+        return async ({ signal }) => {
+          await handles.of(signal).open(handleId, async () => {
+            const helper = await sandboxed?.hold(sandbox, signal);
+            return helper ? await openInside(helper, path, mode) : await files.open(path, { mode, signal });
+          });
+          return { handleId } satisfies v.InferInput<typeof FsOpen.result>;
+        };
+      },
+    },
     route(FsReadBlock, async ({ handleId, offset, len }, { signal }) => {
       const bytes = await handles.of(signal).read(handleId, offset, len);
       return new BlockAnswer(bytes, bytes.length < len);

@@ -1,6 +1,7 @@
 /** Answers `fs/*` by calling the files of this machine, or those that a sandbox shows. */
 import { Buffer } from "node:buffer";
 import type * as v from "valibot";
+import { encodeBase64 } from "../protocol/base64.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import {
   FsCanonicalize,
@@ -72,7 +73,7 @@ export function fileRoutes(
   return [
     fileRoute(FsReadFile, async ({ path, followSymlinks }, { signal }) => {
       const data = await files.read(path, { followSymlinks: followSymlinks ?? true, signal });
-      return { dataBase64: Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64") };
+      return { dataBase64: encodeBase64(data) };
     }),
     fileRoute(FsWriteFile, async ({ path, dataBase64, followSymlinks }, { signal }) => {
       const data = decoded(dataBase64);
@@ -122,7 +123,7 @@ export function fileRoutes(
       await files.copy(sourcePath, destinationPath, { recursive, signal });
       return {};
     }),
-    ...handleRoutes(files, sandboxed, handles),
+    ...handleRoutes(files, sandboxed, handles, memory),
   ];
 }
 

@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import type { Plan } from "../sandbox/plan.ts";
 import { invalidParams } from "../protocol/error.ts";
+import { isObject } from "../protocol/method.ts";
 
 const rule = v.object({
   path: v.string(),
@@ -65,7 +66,6 @@ export const readSingle = (line: string): HelperSingle => read(single, line);
 export const readDiscard = (params: unknown): readonly string[] => checked(discard, params).paths;
 /** @throws ExecServerError `INVALID_PARAMS` */
 export const readReady = (line: string): void => void read(ready, line);
-/** @throws ExecServerError `INVALID_PARAMS` */
 
 /** By hand, as `rpc/envelope.ts` does: it is on the way of each request. @throws ExecServerError `INVALID_PARAMS` */
 export function readRequest(line: string): HelperRequest {
@@ -109,8 +109,4 @@ function parsed(line: string): unknown {
   } catch {
     throw invalidParams("the line is no JSON");
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -21,12 +21,11 @@ import { listDirectory } from "./list.ts";
 import {
   childPath,
   fileUrl,
-  fromRaw,
+  nativeOf,
   type NativePath,
   nativePath,
   nativePathText,
   shownPath,
-  toRaw,
 } from "./native_path.ts";
 import { openFile, opening } from "./open_file.ts";
 import { inPlace, type Judge } from "./place.ts";
@@ -263,7 +262,7 @@ function moved(path: URL, root: string, shown: string): URL {
 
 /** A rule cannot be about bytes that are no text, but about a folder above them: the nearest text decides. */
 function text(path: string | Uint8Array): string {
-  const native = typeof path === "string" ? path : fromRaw(toRaw(path));
+  const native = typeof path === "string" ? path : nativeOf(path);
   return typeof native === "string" ? native : nativePathText(fileUrl(native));
 }
 

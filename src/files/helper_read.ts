@@ -13,7 +13,7 @@ import {
 import { parsePathUri } from "../protocol/path_uri.ts";
 import type { HelperPolicy } from "./helper_messages.ts";
 import { accessIn } from "./helper_policy.ts";
-import { fromRaw, nativePath, toRaw } from "./native_path.ts";
+import { nativeOf, nativePath } from "./native_path.ts";
 
 /** Files up to this size: seven turns of the event loop take ten times as long. */
 const SMALL_BYTES = 64 * 1024;
@@ -36,7 +36,7 @@ export function readSmallFile(policy: HelperPolicy, params: unknown): Buffer | u
     file = openSync(native, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = fstatSync(file);
     if (!isSmall(found)) return undefined;
-    const real = fromRaw(toRaw(readlinkSync(`/proc/self/fd/${file}`, { encoding: "buffer" })));
+    const real = nativeOf(readlinkSync(`/proc/self/fd/${file}`, { encoding: "buffer" }));
     // A file without this name has none that could be checked; the kernel says so behind the path.
     if (typeof real !== "string" || !real.startsWith("/") || real.endsWith(" (deleted)")) return undefined;
     if (accessIn(policy, real) === "deny") return undefined;

@@ -6,7 +6,7 @@
 import { realpathSync, unlinkSync } from "node:fs";
 import { posix } from "node:path";
 import type { HelperNotice } from "./helper_messages.ts";
-import { childPath, fileUrl, fromRaw, nativePath, parentPath, toRaw } from "./native_path.ts";
+import { childPath, fileUrl, fromRaw, nativeOf, nativePath, parentPath, toRaw } from "./native_path.ts";
 import { isTemporaryName, type WatchTemporary } from "./temporary_file.ts";
 
 /** Says what is made, by its real path: the one that is used may lead through a descriptor of this process. */
@@ -19,7 +19,7 @@ export function announcing(say: (notice: HelperNotice) => void): WatchTemporary 
     } catch {
       return () => {}; // nothing will be made either
     }
-    const uri = fileUrl(childPath(fromRaw(toRaw(folder)), posix.basename(raw))).href;
+    const uri = fileUrl(childPath(nativeOf(folder), posix.basename(raw))).href;
     say({ temporary: uri });
     return () => say({ settled: uri });
   };

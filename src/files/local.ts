@@ -7,7 +7,7 @@ import { withoutLinks } from "./directory_handle.ts";
 import { statPath, statWithoutLinks } from "./file_stat.ts";
 import { listDirectory } from "./list.ts";
 import { makeDirectories, makeDirectoryWithoutLinks } from "./make_directory.ts";
-import { fileUrl, fromRaw, nativePath, toRaw } from "./native_path.ts";
+import { fileUrl, nativeOf, nativePath } from "./native_path.ts";
 import { openFile, opening } from "./open_file.ts";
 import { readWhole } from "./read_file.ts";
 import { removePath } from "./remove.ts";
@@ -53,7 +53,7 @@ export function localFiles(watch?: WatchTemporary): Files {
       }),
     canonicalize: (path, options = {}) =>
       attempt(options.signal, async () => {
-        return fileUrl(fromRaw(toRaw(await realpath(nativePath(path), { encoding: "buffer" }))));
+        return fileUrl(nativeOf(await realpath(nativePath(path), { encoding: "buffer" })));
       }),
     list: (path, options = {}) =>
       attempt(options.signal, () => listDirectory(nativePath(path), options.signal)),

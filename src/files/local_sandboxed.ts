@@ -1,7 +1,7 @@
 /** The files of this machine for a program that runs on it, also in a sandbox: that takes helpers, as in a server. */
 import * as v from "valibot";
 import { internalError } from "../protocol/error.ts";
-import { decodeParams } from "../protocol/method.ts";
+import { isObject } from "../protocol/method.ts";
 import type { SandboxContext } from "../protocol/sandbox.ts";
 import { jsonParams } from "../rpc/caller.ts";
 import type { Enforcement } from "../sandbox/enforcement.ts";
@@ -75,16 +75,12 @@ function helperCaller(sandboxed: SandboxedFiles, asked: SandboxContext, closing:
   return {
     can: () => false, // what stays open goes through `hold`
     async call(method, params, { signal } = {}) {
-      const decoded: unknown = decodeParams(method, jsonParams(params));
-      if (!isObject(decoded)) throw internalError("unreachable: file requests have params");
-      const { sandbox: _, ...rest } = decoded;
+      const asWritten: unknown = jsonParams(params);
+      if (!isObject(asWritten)) throw internalError("unreachable: file requests have params");
+      const { sandbox: _, ...rest } = asWritten; // the helper decodes them
       const done = await attempt(signal, () => sandboxed.call(asked, method, rest, closing));
       if (!done) throw internalError("unreachable: a sandbox was asked for");
       return v.parse(method.result, done.result);
     },
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

@@ -117,6 +117,11 @@ export function parentPath(path: NativePath): NativePath {
   return fromRaw(raw.slice(0, raw.lastIndexOf("/")) || "/");
 }
 
+/** The path that the system gave as bytes. @throws ExecServerError as {@link fromRaw} */
+export function nativeOf(bytes: Uint8Array): NativePath {
+  return fromRaw(toRaw(bytes));
+}
+
 function isAscii(raw: string): boolean {
   // deno-lint-ignore no-control-regex
   return /^[\x00-\x7f]*$/.test(raw);

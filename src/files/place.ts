@@ -5,7 +5,7 @@
 import { lstat, readlink, stat } from "node:fs/promises";
 import { osError } from "../protocol/error.ts";
 import { openDirectory } from "./directory_handle.ts";
-import { childPath, fromRaw, type NativePath, parentPath, toRaw } from "./native_path.ts";
+import { childPath, nativeOf, type NativePath, parentPath, toRaw } from "./native_path.ts";
 import { resolveLinks } from "./resolve_links.ts";
 
 /** Says whether something may be done at a real path. @throws ExecServerError when it may not */
@@ -17,7 +17,7 @@ export type Judge = (place: NativePath, wanted: "read" | "write") => void;
  * @throws ExecServerError `ENOENT` when it has no name any more, or something else has it; or the error of `node:fs`
  */
 export async function placeOf(held: NativePath): Promise<NativePath> {
-  const place = fromRaw(toRaw(await readlink(held, { encoding: "buffer" })));
+  const place = nativeOf(await readlink(held, { encoding: "buffer" }));
   // What was removed is called `name (deleted)`: a pattern would not match.
   const [open, named] = await Promise.all([stat(held, { bigint: true }), lstat(place, { bigint: true })]);
   if (open.dev !== named.dev || open.ino !== named.ino) throw osError("ENOENT");

@@ -1,5 +1,6 @@
 /** The files of a server's machine. */
 import { Buffer } from "node:buffer";
+import { encodeBase64 } from "../protocol/base64.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import {
   FsCanonicalize,
@@ -43,7 +44,7 @@ export function remoteFiles(caller: AbleCaller): Files {
           `data is too large to write in one message: limit is ${MAX_READ_FILE_BYTES} bytes; write it as a stream`,
         );
       }
-      const dataBase64 = Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64");
+      const dataBase64 = encodeBase64(data);
       await caller.call(FsWriteFile, { path: pathUri(path), dataBase64, followSymlinks, ...asked(sandbox) }, {
         signal,
       });

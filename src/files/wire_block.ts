@@ -1,6 +1,6 @@
 /** Blocks of open files on the wire: binary messages, or JSON with base64. */
-import { Buffer } from "node:buffer";
 import type * as v from "valibot";
+import { encodeBase64 } from "../protocol/base64.ts";
 import type { FsReadBlock, FsWriteBlock } from "../protocol/files.ts";
 import { BytesAnswer, Framed } from "../rpc/caller.ts";
 import { type Frame, FrameKind } from "../rpc/frame.ts";
@@ -24,7 +24,7 @@ export class BlockAnswer extends BytesAnswer {
   }
 
   toJSON(): v.InferInput<typeof FsReadBlock.result> {
-    return { chunk: base64Of(this.chunk), eof: this.eof };
+    return { chunk: encodeBase64(this.chunk), eof: this.eof };
   }
 }
 
@@ -35,7 +35,11 @@ export function blockOfFrame({ flags, bytes }: Frame): v.InferOutput<typeof FsRe
 
 /** The params of `fs/writeBlock`, in the form that the connection speaks. */
 export function writeBlockRequest(handleId: string, offset: number, bytes: Uint8Array) {
-  const json = (): v.InferInput<typeof FsWriteBlock.params> => ({ handleId, offset, chunk: base64Of(bytes) });
+  const json = (): v.InferInput<typeof FsWriteBlock.params> => ({
+    handleId,
+    offset,
+    chunk: encodeBase64(bytes),
+  });
   if (!Number.isSafeInteger(offset) || offset < 0) return json(); // to be refused
   return new Framed(
     { kind: FrameKind.writeBlock, flags: 0, number: BigInt(offset), name: handleId, bytes },
@@ -46,8 +50,4 @@ export function writeBlockRequest(handleId: string, offset: number, bytes: Uint8
 /** The same, as the server reads it. */
 export function writeBlockOfFrame({ name, number, bytes }: Frame): v.InferOutput<typeof FsWriteBlock.params> {
   return { handleId: name, offset: Number(number), chunk: bytes };
-}
-
-function base64Of(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }

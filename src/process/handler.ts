@@ -17,7 +17,7 @@ import {
 import { clip } from "../protocol/quote.ts";
 import { type Route, route } from "../rpc/route.ts";
 import type { Enforcement } from "../sandbox/enforcement.ts";
-import { encodeBase64 } from "./base64.ts";
+import { encodeBase64 } from "../protocol/base64.ts";
 import type { LocalProcesses } from "./local.ts";
 import type { LocalProcess } from "./local_process.ts";
 import { type Observation, type ObserveRequest, onlyObserved } from "./observation.ts";

@@ -4,7 +4,7 @@ import { ExecServerError } from "../protocol/error.ts";
 import type { ProcessWrite } from "../protocol/process.ts";
 import { Framed } from "../rpc/caller.ts";
 import { fitsInFrame, type Frame, frameBytes, FrameKind } from "../rpc/frame.ts";
-import { encodeBase64 } from "./base64.ts";
+import { encodeBase64 } from "../protocol/base64.ts";
 import type { ProcessEvent } from "./trait.ts";
 
 type OutputEvent = Extract<ProcessEvent, { type: "output" }>;

@@ -74,7 +74,8 @@ const unit = v.pipe(
   ),
 );
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** True for an object of JSON: no list, not null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -1,4 +1,5 @@
 /** The JSON-RPC messages of the wire (protocol reference, section 4): no `jsonrpc` member, no batches. */
+import { isObject } from "../protocol/method.ts";
 import { invalidType } from "../protocol/schema.ts";
 import { parseJsonText } from "./json_text.ts";
 
@@ -76,8 +77,4 @@ function checkTrace(trace: unknown): void {
       throw new SyntaxError(invalidType(member, "a string"));
     }
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -22,7 +22,7 @@ import {
   ProcessWrite,
 } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
-import { encodeBase64 } from "../process/base64.ts";
+import { encodeBase64 } from "../protocol/base64.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { outputFrame } from "../process/wire_bytes.ts";
 import { exitToWire } from "../process/wire_exit.ts";
