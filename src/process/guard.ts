@@ -32,14 +32,20 @@ const ENVIRONMENT = { PATH: "/usr/bin:/bin:/run/current-system/sw/bin" };
 const leaders = new Set<Leader>();
 let enabled = false;
 let cgroup: OwnCgroup | undefined;
-let starting = false;
+let starting: Promise<void> | undefined;
 let starts = 0;
 let guard: Background | undefined;
 
-/** From now on there is a guard as soon as there is something to guard. Linux only; elsewhere this does nothing. */
+/** From now on there is a guard before there is something to guard. Linux only; elsewhere this does nothing. */
 export function enableGuard(options: GuardOptions = {}): void {
   enabled = process.platform === "linux";
   cgroup = options.cgroup;
+}
+
+/** To be awaited before a process is started: until there is a guard, where there can be one. */
+export function guarded(): Promise<void> | undefined {
+  if (!enabled || guard || starting === undefined && starts >= MAX_STARTS) return undefined;
+  return starting ??= start().finally(() => starting = undefined);
 }
 
 /** A leader comes (`+`) or goes (`-`). */
@@ -48,7 +54,6 @@ export function tellGuard(what: "+" | "-", leader: Leader): void {
   if (what === "+") leaders.add(leader);
   else leaders.delete(leader);
   if (guard) say(guard, what, leader);
-  else if (what === "+") void start();
 }
 
 /** Ends the guard; it kills nothing. Call it when everything has been ended. */
@@ -65,8 +70,6 @@ export async function endGuard(): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  if (starting || starts >= MAX_STARTS) return;
-  starting = true;
   starts++;
   if (cgroup && !await cgroup.entered) cgroup = undefined;
   const folders = cgroup ? [cgroup.path, cgroup.origin] : ["", ""];
@@ -77,16 +80,14 @@ async function start(): Promise<void> {
     void born.exited.then(() => {
       outsiders.delete(born.pid);
       guard = undefined;
-      if (enabled && leaders.size > 0) void start();
+      if (leaders.size > 0) void guarded();
     });
     if (!enabled) return born.end("quit\n");
     guard = born;
     for (const leader of leaders) say(born, "+", leader);
-    await cgroup?.adoptGuard(born.pid);
+    void cgroup?.adoptGuard(born.pid); // takes the kernel some ms, and the guard stands already
   } catch {
     // no shell, no guard
-  } finally {
-    starting = false;
   }
 }
 

@@ -8,6 +8,7 @@ import { spawnChild } from "../runtime/spawn.ts";
 import { spawnTerminal } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { cgroupInUse, mayStart } from "./family_look.ts";
+import { guarded } from "./guard.ts";
 import { findProgram, requireDirectory } from "../command/find_program.ts";
 import { type LimitedCommand, limitedCommand } from "./resource_limits.ts";
 import { launchInside, prepare, type Prepared } from "./sandboxed.ts";
@@ -62,6 +63,7 @@ export async function launch(
   const file = findProgram(options.argv[0] ?? "", options.cwd, env);
   const [first = file, ...rest] = options.argv;
   await mayStart();
+  await guarded();
   const sandbox = options.enforced && await prepare(options.enforced, { cwd: options.cwd, file });
   const limits = options.limits ?? {};
   // The only limit that a cgroup counts better: root has no RLIMIT_NPROC, and others share one among all they run.
