@@ -1,8 +1,10 @@
 // What a person sees: the same keys in `exec-server shell` and in a local shell paint the same screens, cell by cell.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { countInFront, until } from "../harness/proc.ts";
 import { programUnderTest } from "../harness/program.ts";
 import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
@@ -103,14 +105,18 @@ test("the shell: colours, wide characters, editing, completion, job control", ()
     both.press("C-u", "Up", "Home");
     await both.same(/cat code\.js {2}\| tail[^]*\n> cat code\.js {2}\| tail/);
     both.press("C-c");
-    both.type("clear; sleep 1000");
+    const job = `sleep 1${String(process.pid).padStart(9, "0")}`; // no other test's
+    const inFront = () => until("both jobs have their terminals", () => countInFront(job) === 2);
+    both.type(`clear; ${job}`);
     both.press("Enter");
+    await inFront();
     await both.same(/^cursor 0,0 /m);
     both.press("C-z");
     await both.same(/Stopped[^]*\n>/);
     both.type("fg");
     both.press("Enter");
-    await both.same(/> fg\nsleep 1000/);
+    await both.same(/> fg\nsleep 1/);
+    await inFront(); // the shell shows it before
     both.press("C-c");
     await both.same(/\^C\n\n?>/);
     both.type("clear; stty -a; exit 5");

@@ -9,7 +9,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli } from "../harness/cli.ts";
 import { openTerminal, type OwnTerminal, type TerminalSetup } from "../harness/own_terminal.ts";
-import { isRunning, until } from "../harness/proc.ts";
+import { isInFront, isRunning, until } from "../harness/proc.ts";
 import { startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 
@@ -104,7 +104,9 @@ for (const where of ["local", "remote"] as const) {
       await terminal.type("\x1a");
       await terminal.shows(/Stopped[^]*> /);
       await terminal.type("fg\r");
-      await terminal.shows(/sleep 1000'\r\n/);
+      await terminal.shows(/sleep 1000'\r\n/); // said before the job has the terminal
+      const program = where === "local" ? await terminal.pid() : server.pid;
+      await until("the job has the terminal", () => isInFront(program, "sleep 1000"));
       await terminal.type("\x03");
       await terminal.shows(/\^C[^]*> /);
       await terminal.type("exit 9\r");

@@ -30,9 +30,16 @@ export function isInFront(ancestor: number, words: string): boolean {
     const above = stats.get(parent);
     return parent === ancestor || (above !== undefined && descends(above));
   };
-  return [...stats.values()].some((one) =>
-    one.group === one.foreground && commandLineOf(one.pid).join(" ") === words && descends(one)
-  );
+  return [...stats.values()].some((one) => isForeground(one, words) && descends(one));
+}
+
+/** How many processes run these words, each as the foreground job of its terminal. */
+export function countInFront(words: string): number {
+  return everyStat().filter((one) => isForeground(one, words)).length;
+}
+
+function isForeground({ pid, group, foreground }: Stat, words: string): boolean {
+  return group === foreground && commandLineOf(pid).join(" ") === words;
 }
 
 /** The running members of a process group. */
