@@ -68,8 +68,11 @@ export function createFamily(among?: Set<Family>): Family {
     environment: markFor(number),
     begin(leader, program) {
       if (state) return;
+      let startTime: number | undefined;
       // Reaped already: whatever it left began after us. Nothing can be the leader itself then.
-      const startTime = (readStat(leader) ?? readStat(process.pid))?.startTime ?? 0;
+      const learned = () => startTime ??= (readStat(leader) ?? readStat(process.pid))?.startTime ?? 0;
+      // Behind the answer to the start, which need not wait for it, and before anything can be reaped.
+      process.nextTick(learned);
       const onForget = () => {
         states.delete(family);
         among?.delete(family);
@@ -77,7 +80,9 @@ export function createFamily(among?: Set<Family>): Family {
       state = {
         number,
         leader,
-        startTime,
+        get startTime() {
+          return learned();
+        },
         bounded: hasUniverse(),
         known: new Map(),
         leaderEnded: false,

@@ -39,8 +39,10 @@ export interface LocalProcesses {
   remove(id: string): void;
   /** True when nothing is kept, and nothing runs that was ever started here. */
   readonly isEmpty: boolean;
-  /** All of them, also those still starting. */
-  list(): readonly LocalProcess[];
+  /** How many are kept: running, starting or ended. */
+  readonly size: number;
+  /** All of them, also those still starting; the oldest first. One that has been passed may be removed meanwhile. */
+  all(): Iterable<LocalProcess>;
   /** What may be told of them. */
   summaries(): readonly ProcessSummary[];
   /**
@@ -63,6 +65,7 @@ export function createLocalProcesses(
   const table = new Map<string, LocalProcess>();
   const starts = new WeakMap<LocalProcess, { readonly startId: string; readonly running: Promise<void> }>();
   const families = new Set<Family>(); // each leaves by itself when nothing is left of it
+  let running = 0; // counted, not looked up: thousands that have ended may be kept
   let disposed = false;
 
   return {
@@ -78,9 +81,13 @@ export function createLocalProcesses(
         await start.running;
         return existing;
       }
-      const leave = quota.take([...table.values()].filter(({ log }) => !log.closed).length);
+      const leave = quota.take(running);
+      running++;
       const started = createLocalProcess(options, retention, families);
-      started.process.ended.finally(leave).catch(() => {});
+      started.process.ended.finally(() => {
+        running--;
+        leave();
+      }).catch(() => {});
       if (typeof options.startId === "string") {
         starts.set(started.process, { startId: options.startId, running: started.running });
       }
@@ -98,7 +105,10 @@ export function createLocalProcesses(
     get isEmpty() {
       return table.size === 0 && families.size === 0;
     },
-    list: () => [...table.values()],
+    get size() {
+      return table.size;
+    },
+    all: () => table.values(),
     summaries() {
       const all = [...table.values()];
       const usage = usageOf(all.filter(({ starting }) => !starting).map(({ family }) => family));

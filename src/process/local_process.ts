@@ -86,11 +86,17 @@ export function createLocalProcess(
   const watch = async (child: Launched) => {
     const sources = child.outputs.map(({ source }) => source);
     const pumps = Promise.all(child.outputs.map(({ source, stream }) => pump(source, stream)));
+    let drained = false;
+    pumps.then(() => drained = true, () => {});
     const exit = await child.exited;
     state = "exited";
     family.leaderEnded();
     stdin?.destroy();
     await Promise.race([pumps, settled(sources, log, killed.promise)]);
+    if (drained && !child.release) {
+      clearTimeout(timer);
+      return log.appendEnd(endOf(child, exit)); // nothing is left to wait for
+    }
     log.appendExited(endOf(child, exit));
     // A killed process is over even when a descendant that cannot be killed still holds the pipes.
     await Promise.race([pumps, killed.promise]);

@@ -64,6 +64,8 @@ export interface OutputLog extends LogView {
   appendEvent(stream: OutputStream, bytes: Uint8Array): void;
   /** Adds the exit of the leader. */
   appendExited(exit: ExitStatus): void;
+  /** Adds the exit and the end in one step: the readers are told once, and may pass both on in one piece. */
+  appendEnd(exit: ExitStatus): void;
   /** The exit is among what is lost: only how is known, not when. */
   learnExit(exit: ExitStatus): void;
   /** Adds the end. */
@@ -128,9 +130,18 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     for (const listener of listeners) listener();
   };
 
-  const add = (type: ProcessEvent["type"], stream: OutputStream, stored?: StoredBytes, split = false) => {
+  const push = (type: ProcessEvent["type"], stream: OutputStream, stored?: StoredBytes, split = false) => {
     entries.push({ seq: ++lastSeq, type, stream, stored, split });
     if (split) splits++;
+  };
+
+  const pushExited = (how: ExitStatus) => {
+    exit = how;
+    exitSeq = lastSeq + 1;
+    push("exited", "stdout");
+  };
+
+  const tell = () => {
     notify();
     makeRoom();
   };
@@ -301,25 +312,31 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       const split = mayJoin && newest.seq <= observedSeq;
       const joins = mayJoin && !split && newest.stored.extend(bytes);
       grow(bytes.length);
-      if (!joins) return add("output", stream, store.put(bytes), split);
-      notify();
-      makeRoom();
+      if (!joins) push("output", stream, store.put(bytes), split);
+      tell();
     },
     appendEvent(stream, bytes) {
       grow(bytes.length);
-      add("output", stream, store.put(bytes));
+      push("output", stream, store.put(bytes));
+      tell();
     },
     appendExited(how) {
-      exit = how;
-      exitSeq = lastSeq + 1;
-      add("exited", "stdout");
+      pushExited(how);
+      tell();
+    },
+    appendEnd(how) {
+      pushExited(how);
+      closed = true;
+      push("closed", "stdout");
+      tell();
     },
     learnExit(how) {
       exit ??= how;
     },
     appendClosed() {
       closed = true;
-      add("closed", "stdout");
+      push("closed", "stdout");
+      tell();
     },
     skipTo(seq) {
       lastSeq = Math.max(lastSeq, seq);

@@ -1,6 +1,7 @@
 /** One WebSocket as a channel of text messages with backpressure, for both ends of the wire. */
 import type { WebSocket } from "ws";
 import { MAX_FRAME_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { corkOf } from "../runtime/corked.ts";
 import { createLoad, FAIR_BYTES, type Load, MAX_OUTGOING_BYTES } from "./load.ts";
 import { isFrame } from "./frame.ts";
 
@@ -31,6 +32,8 @@ export interface Channel {
   send(text: string): void;
   /** Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. */
   sendFrame(message: Uint8Array): void;
+  /** Runs an action; what it sends leaves in one piece, where the runtime can do that. */
+  together(action: () => void): void;
   /**
    * True while more than 1 MiB waits for the socket, or for all sockets together too much: stop producing until
    * {@link onDrain}.
@@ -165,6 +168,8 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
     if (holds.delete(why) && holds.size === 0) socket.resume();
   };
 
+  const together = corkOf(socket);
+
   socket.binaryType = "nodebuffer";
   socket.on("message", (data, isBinary) => {
     alive();
@@ -205,6 +210,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
     sendFrame(message) {
       if (open && socket.readyState === socket.OPEN) send(message, message.length, true, true);
     },
+    together: (action) => together(action),
     get congested() {
       return congested();
     },

@@ -163,6 +163,7 @@ export function serveConnection(
       channel.send(text);
       return text.length;
     },
+    together: (action) => channel.together(action),
     lost(processId, fromSeq, toSeq) {
       if (acknowledges) channel.send(notificationText(ProcessOutputLost.name, { processId, fromSeq, toSeq }));
     },

@@ -15,6 +15,8 @@ export interface Attachment {
   readonly acknowledges: boolean;
   /** Sends one event of a process. Returns the size of the message in bytes. */
   push(processId: string, event: ProcessEvent): number;
+  /** Runs an action; what it pushes leaves in one piece, where that can be. */
+  together(action: () => void): void;
   /** Says that these events of a process are gone for good. */
   lost(processId: string, fromSeq: number, toSeq: number): void;
   /** Sends a ping that carries a number; {@link Session.pong} gets it back. */
@@ -89,6 +91,9 @@ const HOLD_MS = 2_000;
  */
 const SETTLE_MS = 50;
 
+/** So many more are kept before it is looked again which may go: to look at all of them at each start took as long as it. */
+const KEEP_SLACK = MAX_KEPT_PROCESSES / 8;
+
 /** A session without processes. */
 export function createSession(id: string, processes: LocalProcesses, options: SessionOptions): Session {
   const feeds = new Map<string, Feed>();
@@ -98,6 +103,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
   let pushedBytes = 0;
   let pingedBytes = 0;
   let settling: { readonly count: number; answered(): void } | undefined;
+  let fewUntil = MAX_KEPT_PROCESSES;
   let provisional: { readonly feed: Feed; readonly seq: number; readonly end: number }[] = [];
 
   /** Pushes the feed's next event; false when there is none or it cannot go now. */
@@ -151,7 +157,12 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
     attachment ? held || cursor >= source.log.lastSeq : source.deliveredSeq >= source.log.lastSeq;
 
   const pump = (feed: Feed) => {
-    while (pushNext(feed));
+    const drain = () => {
+      while (pushNext(feed));
+    };
+    // Each message of its own is a system call here, and wakes the client once more.
+    if (attachment && feed.source.log.lastSeq - feed.cursor > 1) attachment.together(drain);
+    else drain();
   };
 
   /** One firehose must not starve the others: after a congestion the feeds take turns, one event each. */
@@ -226,10 +237,10 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
 
   /** Ended processes are kept for a time to live, but not without end: the oldest goes of which the client has everything. */
   const keepFew = () => {
-    const kept = processes.list();
-    let tooMany = kept.length - MAX_KEPT_PROCESSES;
-    for (const { id: name, log } of kept) {
-      if (tooMany <= 0) return;
+    if (processes.size < fewUntil) return;
+    let tooMany = processes.size - MAX_KEPT_PROCESSES;
+    for (const { id: name, log } of processes.all()) {
+      if (tooMany <= 0) break;
       if (!log.closed || log.deliveredSeq < log.lastSeq) continue;
       tooMany--;
       feeds.get(name)?.stop();
@@ -237,6 +248,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       processes.remove(name);
       log.dispose();
     }
+    fewUntil = Math.max(MAX_KEPT_PROCESSES, processes.size) + KEEP_SLACK;
   };
 
   const session: Session = {

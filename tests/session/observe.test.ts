@@ -566,6 +566,7 @@ function silentConnection(acknowledges: boolean): Attachment {
   return {
     acknowledges,
     push: () => 100,
+    together: (action) => action(),
     lost: () => {},
     ping: () => {},
     congested: false,

@@ -77,6 +77,7 @@ function connection(client: Client): Attachment {
       if (event.type === "output") client.text += Buffer.from(event.bytes).toString();
       return 100;
     },
+    together: (action) => action(),
     lost: () => assert.unreachable("nothing may be lost"),
     ping: () => {},
     congested: false,
