@@ -187,6 +187,7 @@ export async function serve(options: Options): Promise<number> {
   process.stdout.write(`${mode.kind === "token" ? withToken(listening.url, mode.token) : listening.url}\n`);
   log("info", "listening", { url: listening.url, auth: mode.kind });
   audit.record({ event: "server.listening", url: listening.url });
+  server.idle();
   if (isRealRoot()) log("warn", ROOT_WARNING);
   const swept = server.enforcement.journal.sweep().catch((error: unknown) => {
     log("warn", "what earlier sandboxes left could not be removed", { error: String(error) });

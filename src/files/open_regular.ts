@@ -18,8 +18,23 @@ export interface OpenOptions {
  * `ELOOP` for a link that may not be followed; or the error of `node:fs`
  */
 export async function openRegular(path: NativePath, options: OpenOptions): Promise<FileHandle> {
-  // Looked at before it is opened: opening alone can wake a reader of a FIFO, rewind a tape or start a watchdog.
-  requireRegular(path, options.follow ? await stat(path) : await lstat(path), options);
+  await lookAt(path, options);
+  return await openSeen(path, options);
+}
+
+/**
+ * What is at a path, when it is a regular file. Files are looked at before they are opened: opening alone can wake a
+ * reader of a FIFO, rewind a tape or start a watchdog.
+ * @throws as {@link openRegular} does
+ */
+export async function lookAt(path: NativePath, options: OpenOptions): Promise<Stats> {
+  const found = options.follow ? await stat(path) : await lstat(path);
+  requireRegular(path, found, options);
+  return found;
+}
+
+/** Opens what {@link lookAt} has seen. The caller closes it. @throws as {@link openRegular} does */
+export async function openSeen(path: NativePath, options: OpenOptions): Promise<FileHandle> {
   const access = options.access === "read" ? constants.O_RDONLY : constants.O_WRONLY;
   const file = await open(path, access | constants.O_NONBLOCK | (options.follow ? 0 : constants.O_NOFOLLOW));
   try {

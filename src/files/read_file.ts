@@ -4,7 +4,8 @@ import type { FileHandle } from "node:fs/promises";
 import { type ExecServerError, invalidRequest } from "../protocol/error.ts";
 import { MAX_READ_FILE_BYTES } from "../protocol/limits.ts";
 import type { NativePath } from "./native_path.ts";
-import { openRegular } from "./open_regular.ts";
+import { lookAt, openSeen } from "./open_regular.ts";
+import { readSmall } from "./small_file.ts";
 
 /** First buffer for files that do not tell their size, such as those of /proc. */
 const SMALL_BYTES = 64 * 1024;
@@ -18,7 +19,10 @@ export async function readWhole(
   follow: boolean,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const file = await openRegular(path, { access: "read", follow });
+  const options = { access: "read", follow } as const;
+  const small = await readSmall(path, follow, await lookAt(path, options));
+  if (small) return small;
+  const file = await openSeen(path, options);
   try {
     return await readToEnd(file, (await file.stat()).size, signal);
   } finally {

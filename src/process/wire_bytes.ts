@@ -3,7 +3,7 @@ import type * as v from "valibot";
 import { ExecServerError } from "../protocol/error.ts";
 import type { ProcessWrite } from "../protocol/process.ts";
 import { Framed } from "../rpc/caller.ts";
-import { fitsInFrame, type Frame, frameBytes, FrameKind } from "../rpc/frame.ts";
+import { fitsInFrame, type Frame, FrameKind } from "../rpc/frame.ts";
 import { encodeBase64 } from "../protocol/base64.ts";
 import type { ProcessEvent } from "./trait.ts";
 
@@ -36,16 +36,16 @@ export function writeOfFrame({ name, number, bytes }: Frame): v.InferOutput<type
 }
 
 /** Output as a binary message; undefined when the id is too long for one. */
-export function outputFrame(processId: string, event: OutputEvent): Uint8Array | undefined {
+export function outputFrame(processId: string, event: OutputEvent): Frame | undefined {
   if (!fitsInFrame(processId)) return undefined;
-  return frameBytes({
+  return {
     kind: FrameKind.output,
     flags: STREAMS.indexOf(event.stream),
     id: 0,
     number: BigInt(event.seq),
     name: processId,
     bytes: event.bytes,
-  });
+  };
 }
 
 /** The same, as the client reads it. @throws ExecServerError `PROTOCOL_VIOLATION` */

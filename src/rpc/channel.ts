@@ -1,9 +1,10 @@
 /** One WebSocket as a channel of text messages with backpressure, for both ends of the wire. */
 import type { WebSocket } from "ws";
-import { MAX_FRAME_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
-import { corkOf } from "../runtime/corked.ts";
+import { bufferView } from "../protocol/buffer_view.ts";
+import { MAX_FRAME_BYTES, MAX_OUTPUT_CHUNK_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { abilitiesOf } from "../runtime/server_socket.ts";
 import { createLoad, FAIR_BYTES, type Load, MAX_OUTGOING_BYTES } from "./load.ts";
-import { isFrame } from "./frame.ts";
+import { type Frame, frameBytes, frameInto, frameLength, isFrame } from "./frame.ts";
 
 /** Close codes that this project sends (RFC 6455, section 7.4; 4000 and above are ours). */
 export const CloseCode = {
@@ -30,8 +31,11 @@ export interface ChannelEvents {
 export interface Channel {
   /** Hands a message to the socket; dropped when the connection is gone. */
   send(text: string): void;
-  /** Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. */
-  sendFrame(message: Uint8Array): void;
+  /**
+   * Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. Its
+   * bytes may change afterwards. Returns the size of the message.
+   */
+  sendFrame(frame: Frame): number;
   /** Runs an action; what it sends leaves in one piece, where the runtime can do that. */
   together(action: () => void): void;
   /**
@@ -168,7 +172,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
     if (holds.delete(why) && holds.size === 0) socket.resume();
   };
 
-  const together = corkOf(socket);
+  const { together, copies } = abilitiesOf(socket);
 
   socket.binaryType = "nodebuffer";
   socket.on("message", (data, isBinary) => {
@@ -207,8 +211,16 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
         send(piece, piece.length, offset + MAX_FRAME_BYTES >= bytes.length);
       }
     },
-    sendFrame(message) {
-      if (open && socket.readyState === socket.OPEN) send(message, message.length, true, true);
+    sendFrame(frame) {
+      const length = frameLength(frame);
+      if (!open || socket.readyState !== socket.OPEN) return length;
+      send(
+        copies && length <= SCRATCH_BYTES ? frameInto(scratch(), frame) : frameBytes(frame),
+        length,
+        true,
+        true,
+      );
+      return length;
     },
     together: (action) => together(action),
     get congested() {
@@ -228,6 +240,15 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
   };
 }
 
+/** A chunk of output in its message, if the name of the process is not too long. */
+const SCRATCH_BYTES = MAX_OUTPUT_CHUNK_BYTES + 4 * 1024;
+let memory: Buffer | undefined;
+
+/** Memory for messages that are copied when they are sent: to allocate it for each took as long as to send it. */
+function scratch(): Buffer {
+  return memory ??= Buffer.alloc(SCRATCH_BYTES);
+}
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function bytesOf(data: unknown): Uint8Array | undefined {
@@ -237,7 +258,7 @@ function bytesOf(data: unknown): Uint8Array | undefined {
 
 /** Text frames were checked by the WebSocket library; binary frames may carry JSON too and are checked here. */
 function decode(bytes: Uint8Array, isBinary: boolean): string | undefined {
-  if (!isBinary) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  if (!isBinary) return bufferView(bytes).toString("utf8");
   try {
     return utf8.decode(bytes);
   } catch {

@@ -13,6 +13,7 @@
  * Numbers are unsigned and big-endian (network byte order). No JSON text begins with a byte below 9 (RFC 8259).
  */
 import { Buffer } from "node:buffer";
+import { bufferView } from "../protocol/buffer_view.ts";
 
 /** The version of this format, for `initialize`. */
 export const FRAME_VERSION = 1;
@@ -51,7 +52,7 @@ const FIRST_JSON_BYTE = 9;
 
 /** True for a message that is no JSON. */
 export function isFrame(message: Uint8Array): boolean {
-  const [kind = 0] = message;
+  const kind = message[0] ?? 0; // no destructuring: that would walk the bytes
   return kind > 0 && kind < FIRST_JSON_BYTE;
 }
 
@@ -69,7 +70,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Takes a message apart. @throws SyntaxError when it is cut short, or the name is not UTF-8 */
 export function parseFrame(message: Uint8Array): Frame {
-  const buffer = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  const buffer = bufferView(message);
   const nameBytes = buffer.length < HEADER_BYTES ? 0 : buffer.readUInt16BE(2);
   if (buffer.length < HEADER_BYTES + nameBytes) throw new SyntaxError("a binary message that is cut short");
   let name: string;
@@ -88,10 +89,20 @@ export function parseFrame(message: Uint8Array): Frame {
   };
 }
 
+/** The size of a message. */
+export function frameLength(frame: Frame): number {
+  return HEADER_BYTES + Buffer.byteLength(frame.name) + frame.bytes.length;
+}
+
 /** Puts a message together; the bytes are copied. */
 export function frameBytes(frame: Frame): Buffer {
+  return frameInto(Buffer.allocUnsafe(frameLength(frame)), frame);
+}
+
+/** The same in memory that is there, which must be long enough; returns the part that the message takes. */
+export function frameInto(memory: Buffer, frame: Frame): Buffer {
   const nameBytes = Buffer.byteLength(frame.name);
-  const buffer = Buffer.allocUnsafe(HEADER_BYTES + nameBytes + frame.bytes.length);
+  const buffer = memory.subarray(0, HEADER_BYTES + nameBytes + frame.bytes.length);
   buffer.writeUInt8(frame.kind, 0);
   buffer.writeUInt8(frame.flags, 1);
   buffer.writeUInt16BE(nameBytes, 2);

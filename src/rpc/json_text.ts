@@ -4,6 +4,7 @@
  * are, are skipped with indexOf.
  */
 import { MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../protocol/limits.ts";
+import { isObject } from "../protocol/method.ts";
 import { clip } from "../protocol/quote.ts";
 
 const QUOTE = 34,
@@ -22,10 +23,36 @@ export interface JsonText {
   readonly idText: string | undefined;
 }
 
+/** A text of this length cannot be nested too deep, and has not too many values. */
+const SHORT_TEXT = 2 * MAX_JSON_DEPTH;
+
 /** Parses strictly. @throws SyntaxError saying what is wrong and where */
 export function parseJsonText(text: string): JsonText {
+  if (text.length <= SHORT_TEXT) {
+    const short = parseCanonical(text);
+    if (short) return short;
+  }
   const idText = scan(text);
   return { value: JSON.parse(text), idText };
+}
+
+/**
+ * Most requests are short and come as JSON.stringify writes them. That text has no duplicate keys, which it would not
+ * write, and takes half the time. Undefined: it needs a closer look.
+ */
+function parseCanonical(text: string): JsonText | undefined {
+  if (text.includes("\\") || !text.isWellFormed()) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return JSON.stringify(value) === text ? { value, idText: idTextOf(value) } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a text that JSON.stringify wrote. */
+function idTextOf(value: unknown): string | undefined {
+  return isObject(value) && "id" in value ? JSON.stringify(value["id"]) : undefined;
 }
 
 /** Walks the tokens. It does not check the grammar, JSON.parse does; on broken JSON it only must not fail. */

@@ -5,7 +5,7 @@ import type { Method } from "../protocol/method.ts";
 import { deferred } from "../runtime/deferred.ts";
 import { type CallOptions, Framed, jsonParams } from "./caller.ts";
 import { type Message, requestText } from "./envelope.ts";
-import { fitsInFrame, frameBytes } from "./frame.ts";
+import { fitsInFrame, type Frame } from "./frame.ts";
 
 /** The open requests of one connection; ids are integers from 1. */
 export interface Pending {
@@ -26,7 +26,7 @@ export interface Pending {
 export interface Sender {
   send(text: string): void;
   /** Undefined where the other side speaks no binary messages. */
-  readonly sendFrame: ((message: Uint8Array) => void) | undefined;
+  readonly sendFrame: ((frame: Frame) => void) | undefined;
 }
 
 /** No open requests yet. */
@@ -43,7 +43,7 @@ export function createPending(): Pending {
       options.signal?.addEventListener("abort", abort);
       try {
         if (params instanceof Framed && via.sendFrame && fitsInFrame(params.frame.name)) {
-          via.sendFrame(frameBytes({ ...params.frame, id }));
+          via.sendFrame({ ...params.frame, id });
         } else via.send(requestText(id, method.name, jsonParams(params)));
         const parsed = v.safeParse(method.result, await promise);
         if (parsed.success) return parsed.output;

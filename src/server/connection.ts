@@ -29,7 +29,7 @@ import { exitToWire } from "../process/wire_exit.ts";
 import { BytesAnswer } from "../rpc/caller.ts";
 import { CloseCode, socketChannel } from "../rpc/channel.ts";
 import { errorText, notificationText, parseMessage, type RequestId, resultText } from "../rpc/envelope.ts";
-import { type Frame, FRAME_VERSION, frameBytes, FrameKind, isFrameId, parseFrame } from "../rpc/frame.ts";
+import { type Frame, FRAME_VERSION, FrameKind, isFrameId, parseFrame } from "../rpc/frame.ts";
 import {
   FAIR_BYTES,
   FAIR_REQUESTS,
@@ -127,6 +127,7 @@ export function serveConnection(
       clearTimeout(handshake);
       if (session && attachment) server.registry.detach(session, attachment);
       server.connections.delete(shutdown);
+      if (server.connections.size === 0) server.idle();
     },
   }, load);
   const shutdown = () => channel.close(CloseCode.goingAway, "server is shutting down");
@@ -155,10 +156,7 @@ export function serveConnection(
     acknowledges,
     push(processId, event) {
       const frame = binary && event.type === "output" ? outputFrame(processId, event) : undefined;
-      if (frame) {
-        channel.sendFrame(frame);
-        return frame.length;
-      }
+      if (frame) return channel.sendFrame(frame);
       const text = eventText(processId, event);
       channel.send(text);
       return text.length;
@@ -317,7 +315,7 @@ export function serveConnection(
 
   const answer = (id: RequestId, result: unknown) => {
     if (binary && result instanceof BytesAnswer && isFrameId(id)) {
-      channel.sendFrame(frameBytes({ ...result.frame(), id }));
+      channel.sendFrame({ ...result.frame(), id });
     } else channel.send(resultText(id, result));
   };
 

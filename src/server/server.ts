@@ -12,6 +12,7 @@ import { DEFAULT_CONCURRENT_REQUESTS } from "../protocol/limits.ts";
 import { createLoad, type Load } from "../rpc/load.ts";
 import type { Route } from "../rpc/route.ts";
 import { countsBytesRead } from "../runtime/abilities.ts";
+import { giveBackMemory } from "../runtime/give_back.ts";
 import { createEnforcement, type Enforcement } from "../sandbox/enforcement.ts";
 import type { Floor } from "../sandbox/floor.ts";
 import {
@@ -79,6 +80,8 @@ export interface Server {
   routesOf(session: Session): ReadonlyMap<string, Route>;
   /** For each open connection the function that closes it. */
   readonly connections: Set<() => void>;
+  /** To be called when there is no connection (any more): soon it may have less memory. */
+  idle(): void;
   /** What all of them have under way. */
   readonly load: Load;
   /** The messages that they are sending; undefined where nobody can tell. */
@@ -111,6 +114,9 @@ const NO_HOOKS: ProcessHooks = {
   unobserve() {},
 };
 
+/** How long a server without a connection waits before it gives memory back, in ms: the next one may come at once. */
+const IDLE_MS = 200;
+
 /** Makes the shared state. */
 export async function createServer(
   options: ServerOptions,
@@ -124,6 +130,8 @@ export async function createServer(
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();
+  const connections = new Set<() => void>();
+  let idleTimer: NodeJS.Timeout | undefined;
   const isBounded = countsBytesRead || options.limits.boundIncoming;
   const registry = createSessionRegistry(
     options,
@@ -147,7 +155,14 @@ export async function createServer(
       }
       return routes;
     },
-    connections: new Set(),
+    connections,
+    idle() {
+      clearTimeout(idleTimer);
+      idleTimer = setTimeout(() => {
+        if (connections.size === 0) void giveBackMemory();
+      }, IDLE_MS);
+      idleTimer.unref();
+    },
     load: createLoad(),
     incoming: isBounded ? createIncoming(options.limits.messageBytes) : undefined,
   };

@@ -4,7 +4,7 @@ import { memoryOfAll } from "../memory.ts";
 import type { Workload } from "../workload.ts";
 
 /** How long it is left alone before its memory counts, in ms: start-up is over then. */
-const SETTLE_MS = 300;
+const SETTLE_MS = 1_000;
 
 /** From exec to the line with the URL, and the memory then. */
 export const listen: Workload = {
