@@ -94,5 +94,16 @@ function roundsOf({ rounds }: Workload): number {
 }
 
 function show(reports: readonly Report[]): void {
-  for (const part of [ratiosTable, valuesTable, peaksTable, refusals]) console.log(`\n${part(reports)}`);
+  const library = `with our library:\n\n${ratiosTable(reports, "library")}`;
+  for (
+    const part of [
+      ratiosTable(reports),
+      library,
+      valuesTable(reports),
+      peaksTable(reports),
+      refusals(reports),
+    ]
+  ) {
+    console.log(`\n${part}`);
+  }
 }

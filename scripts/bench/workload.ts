@@ -24,6 +24,8 @@ export interface Figure {
   readonly x?: number;
   /** How many times better than another contender ours is to be, with the plain JSON client; below 1: worse. */
   readonly targets?: Readonly<Partial<Record<Contender, number>>>;
+  /** The same with our library, which speaks binary messages to our server. */
+  readonly libraryTargets?: Readonly<Partial<Record<Contender, number>>>;
 }
 
 /** What one round of a contender measured, by the keys of the figures. */

@@ -60,8 +60,8 @@ export interface RemoteProcesses extends Processes {
   fail(reason: ExecServerError): void;
 }
 
-/** Received output is acknowledged after so many bytes: often enough that a window never runs empty. */
-const ACKNOWLEDGE_EVERY_BYTES = 128 * 1024;
+/** Received output is acknowledged after so many bytes, a quarter of the window: it never runs empty. */
+const ACKNOWLEDGE_EVERY_BYTES = 256 * 1024;
 /** And after so many events: the server's window counts messages, in which single bytes weigh much more. */
 const ACKNOWLEDGE_EVERY_EVENTS = 256;
 /**

@@ -290,6 +290,23 @@ test("drop-oldest goes on behind an exit that nobody has received, and still tel
   log.dispose();
 });
 
+test("an exit and an end that come together are told of once, one after the other", () => {
+  const log = createOutputLog(retentionOf({ spill: false }));
+  log.append("stdout", Buffer.from("a"));
+  let told = 0;
+  log.subscribe(() => {
+    told++;
+    assert.ok(log.closed);
+  });
+  log.appendEnd(EXIT);
+  assert.is(told, 1);
+  assert.is(log.exitSeq, 2);
+  assert.equal(log.next(1), { type: "exited", seq: 2, ...EXIT });
+  assert.equal(log.next(2), { type: "closed", seq: 3 });
+  assert.is(log.next(3), undefined);
+  log.dispose();
+});
+
 test("numbers that are lost elsewhere are skipped", () => {
   const log = createOutputLog(retentionOf({ spill: false }));
   log.appendEvent("stdout", Buffer.from("one"));

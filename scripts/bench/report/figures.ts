@@ -38,9 +38,12 @@ export function medianOf({ report, figure }: Row, contender: Contender): number 
   return resultOf(report, contender)?.spreads[figure.key]?.median;
 }
 
-/** How many times better ours with the plain JSON client is than another. */
-export function ratioOf(row: Row, other: Contender): number | undefined {
-  const ours = medianOf(row, "json");
+/** Which client of our server is compared. */
+export type OurClient = "json" | "library";
+
+/** How many times better ours is than another. */
+export function ratioOf(row: Row, other: Contender, client: OurClient = "json"): number | undefined {
+  const ours = medianOf(row, client);
   const theirs = medianOf(row, other);
   if (ours === undefined || theirs === undefined) return undefined;
   return isBetterSmall(row.figure.unit) ? theirs / ours : ours / theirs;

@@ -1,5 +1,5 @@
 /** docs/performance.md and its plots. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { block, formatted, table } from "../../docs/markdown.ts";
@@ -10,6 +10,8 @@ import { medianOf, ratioOf, rowsOf } from "./figures.ts";
 import { barPlot, COLOURS, linePlot } from "./svg.ts";
 import { peaksTable, ratiosTable, refusals, valuesTable } from "./tables.ts";
 
+/** Written by hand: what profiles have shown, and what came of it. */
+const NOTES = fileURLToPath(new URL("profiles.md", import.meta.url));
 const DOCS = fileURLToPath(new URL("../../../docs", import.meta.url));
 const GROWTH = [
   { key: "memory", title: "Memory of the server", axis: "resident memory, MiB" },
@@ -106,6 +108,10 @@ How many times better ours is, with the plain JSON client: less time or memory, 
 
 ${ratiosTable(reports)}
 
+With our own library, which uses binary messages with our server (codex with the plain JSON client, as above):
+
+${ratiosTable(reports, "library")}
+
 ${plots.map(({ name, title }) => `![${title}](performance/${name})`).join("\n\n")}
 
 ## Values
@@ -123,6 +129,8 @@ ${refusals(reports) || "- (everyone could do everything)"}
 The most resident memory that the server had in a workload.
 
 ${peaksTable(reports)}
+
+${readFileSync(NOTES, "utf8").trim()}
 
 ## The workloads
 

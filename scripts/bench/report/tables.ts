@@ -2,7 +2,7 @@
 import { table } from "../../docs/markdown.ts";
 import type { Report } from "../run.ts";
 import { type Contender, CONTENDERS } from "../workload.ts";
-import { LABELS, ratioOf, resultOf, type Row, rowsOf, short } from "./figures.ts";
+import { LABELS, medianOf, type OurClient, ratioOf, resultOf, type Row, rowsOf, short } from "./figures.ts";
 
 /** Most memory that a server of ours may use in any workload, in MiB. */
 const PEAK_TARGET_MIB = 150;
@@ -35,23 +35,24 @@ function cell({ report, figure }: Row, contender: Contender): string {
 }
 
 /** How many times better ours is, and the targets. */
-export function ratiosTable(reports: readonly Report[]): string {
+export function ratiosTable(reports: readonly Report[], client: OurClient = "json"): string {
   return table(
     ["workload", ...OTHERS.map((other) => `than ${LABELS[other]}`), "target"],
-    rowsOf(reports).map((row) => [
+    rowsOf(reports).filter((row) => medianOf(row, client) !== undefined).map((row) => [
       row.figure.title,
       ...OTHERS.map((other) => {
-        const ratio = ratioOf(row, other);
+        const ratio = ratioOf(row, other, client);
         return ratio === undefined ? "–" : short(ratio);
       }),
-      OTHERS.flatMap((other) => targetOf(row, other) ?? []).join(", "),
+      OTHERS.flatMap((other) => targetOf(row, other, client) ?? []).join(", "),
     ]),
   );
 }
 
-function targetOf(row: Row, other: Contender): string | undefined {
-  const target = row.figure.targets?.[other];
-  const ratio = ratioOf(row, other);
+function targetOf(row: Row, other: Contender, client: OurClient): string | undefined {
+  const { targets, libraryTargets } = row.figure;
+  const target = (client === "json" ? targets : libraryTargets)?.[other];
+  const ratio = ratioOf(row, other, client);
   if (target === undefined || ratio === undefined) return undefined;
   return `${LABELS[other]} ${short(target)}: ${ratio >= target ? "met" : "**missed**"}`;
 }

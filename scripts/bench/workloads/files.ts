@@ -7,7 +7,9 @@ import { pathToFileURL } from "node:url";
 import { eachTime, overLibrary, overWire } from "../peers/servers.ts";
 import { overSftp } from "../peers/ssh_run.ts";
 import type { Wire } from "../peers/wire.ts";
-import { medianOf, perSecond, type Scene, type Workload } from "../workload.ts";
+import { overWebSocket } from "../peers/websocket.ts";
+import type { Environment } from "../../../mod.ts";
+import { medianOf, perSecond, type Scene, timed, type Workload } from "../workload.ts";
 
 const MIB = 2 ** 20;
 /** The largest block that the wire allows. */
@@ -42,12 +44,33 @@ function whole(size: Size, bytes: number): void {
   if (bytes !== size.bytes) throw new Error(`${bytes} of ${size.bytes} bytes came`);
 }
 
+/** Our library reads what does not fit into a message as a stream. */
+async function bytesRead(there: Environment, path: string, { bytes }: Size): Promise<number> {
+  if (bytes <= MIB) return (await there.files.read(path)).length;
+  let read = 0;
+  for await (const block of there.files.readStream(path)) read += block.length;
+  return read;
+}
+
+async function written(there: Environment, path: string, { bytes }: Size): Promise<void> {
+  if (bytes <= MIB) return await there.files.write(path, contentOf(bytes));
+  const writer = there.files.writeStream(path).getWriter();
+  await writer.write(contentOf(bytes));
+  await writer.close();
+}
+
 function reading(size: Size): Workload {
   return {
     name: `file-read-${size.name}`,
     about:
-      `A file of ${size.title} with one \`fs/readFile\`, one after another; \`get\` of an open sftp; read(2).`,
-    figures: [{ key: "time", title: `file read, ${size.title}`, unit: "ms" }],
+      `A file of ${size.title} with one \`fs/readFile\`, one after another (our library reads large ones in blocks); ` +
+      "`get` of an open sftp; read(2); as many bytes in messages of a bare WebSocket.",
+    figures: [{
+      key: "time",
+      title: `file read, ${size.title}`,
+      unit: "ms",
+      ...(size.bytes > MIB && { libraryTargets: { websocket: 1 / 2 } }),
+    }],
     rounds: size.rounds,
     limitMs: 30_000,
     contenders: {
@@ -59,7 +82,7 @@ function reading(size: Size): Workload {
       })),
       library: overLibrary(async (there, scene) => ({
         time: await medianOf(size.count, async () => {
-          whole(size, (await there.files.read(fileOf(scene, size))).length);
+          whole(size, await bytesRead(there, fileOf(scene, size), size));
         }),
       })),
       ssh: (scene) =>
@@ -70,6 +93,11 @@ function reading(size: Size): Workload {
       bare: eachTime(async (scene) => ({
         time: 1000 * await scene.bare.seconds("read", fileOf(scene, size), size.count) / size.count,
       })),
+      ...(size.bytes > MIB && {
+        websocket: overWebSocket(async (socket) => ({
+          time: await timed(() => socket.ask(`stream ${size.bytes}`)),
+        })),
+      }),
     },
   };
 }
@@ -92,7 +120,7 @@ function writing(size: Size): Workload {
           })),
       })),
       library: overLibrary(async (there, scene) => ({
-        time: await medianOf(size.count, () => there.files.write(target(scene, size), contentOf(size.bytes))),
+        time: await medianOf(size.count, () => written(there, target(scene, size), size)),
       })),
       ssh: (scene) =>
         overSftp(async (command) => ({
