@@ -6,6 +6,7 @@
  * undelivered ones never (unless the operator chose so): when they fill their budget, {@link OutputLog.room} makes
  * the producer wait.
  */
+import { encodeBase64 } from "../protocol/base64.ts";
 import type { ExecServerError } from "../protocol/error.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import { BLOCK_BYTES, createByteStore, type StoredBytes } from "./byte_store.ts";
@@ -21,6 +22,9 @@ import {
 } from "./retention.ts";
 import { openSpillFile, type SpillFile } from "./spill_file.ts";
 import type { ExitStatus, OutputStream, ProcessEvent } from "./trait.ts";
+
+/** An event that carries output. */
+export type OutputEvent = Extract<ProcessEvent, { type: "output" }>;
 
 /** A log for its readers. */
 export interface LogView {
@@ -39,6 +43,8 @@ export interface LogView {
    * to the event loop or calls any log, so encode or copy them at once.
    */
   next(afterSeq: number): ProcessEvent | undefined;
+  /** Its bytes as base64: made once for all who are told of the event one after the other. */
+  base64(event: OutputEvent): string;
   /** Calls back, synchronously, after every change that a reader may wait for. Returns the end of it. */
   subscribe(listener: () => void): () => void;
 }
@@ -120,6 +126,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   let file: SpillFile | undefined;
   let diskFull = false;
   let disposed = false;
+  let encoded: { readonly seq: number; readonly length: number; readonly text: string } | undefined;
 
   const count = (bytes: number) => {
     retainedBytes += bytes;
@@ -250,7 +257,15 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     return () => void listeners.delete(listener);
   };
 
+  const base64 = ({ seq, bytes }: OutputEvent) => {
+    if (encoded?.seq === seq && encoded.length === bytes.length) return encoded.text; // else it has grown since
+    const text = encodeBase64(bytes);
+    encoded = listeners.size > 1 ? { seq, length: bytes.length, text } : undefined;
+    return text;
+  };
+
   const observed: LogView = {
+    base64,
     get lastSeq() {
       return withheld() ? lastSeq - 1 : lastSeq;
     },
@@ -279,6 +294,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
 
   return {
     observed,
+    base64,
     get lastSeq() {
       return lastSeq;
     },
@@ -385,6 +401,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     dispose() {
       if (disposed) return;
       disposed = true;
+      encoded = undefined;
       const kept = entries.slice(head);
       for (const { stored } of kept) stored?.release();
       entries = kept.filter(({ stored }) => !stored); // whoever is behind must still learn of the end

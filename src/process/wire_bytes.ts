@@ -5,9 +5,7 @@ import type { ProcessWrite } from "../protocol/process.ts";
 import { Framed } from "../rpc/caller.ts";
 import { fitsInFrame, type Frame, FrameKind } from "../rpc/frame.ts";
 import { encodeBase64 } from "../protocol/base64.ts";
-import type { ProcessEvent } from "./trait.ts";
-
-type OutputEvent = Extract<ProcessEvent, { type: "output" }>;
+import type { OutputEvent } from "./output_log.ts";
 
 const STREAMS = ["stdout", "stderr", "pty"] as const;
 const WRITE_ID = /^[0-9a-f]{16}$/;

@@ -22,7 +22,7 @@ import {
   ProcessWrite,
 } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
-import { encodeBase64 } from "../protocol/base64.ts";
+import type { LogView } from "../process/output_log.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { outputFrame } from "../process/wire_bytes.ts";
 import { exitToWire } from "../process/wire_exit.ts";
@@ -154,10 +154,10 @@ export function serveConnection(
   let attachment: Attachment | undefined;
   const makeAttachment = (acknowledges: boolean): Attachment => ({
     acknowledges,
-    push(processId, event) {
+    push(processId, event, log) {
       const frame = binary && event.type === "output" ? outputFrame(processId, event) : undefined;
       if (frame) return channel.sendFrame(frame);
-      const text = eventText(processId, event);
+      const text = eventText(processId, event, log);
       channel.send(text);
       return text.length;
     },
@@ -432,14 +432,14 @@ function brief(text: string): string {
   return JSON.stringify(text.slice(0, 20));
 }
 
-function eventText(processId: string, event: ProcessEvent): string {
+function eventText(processId: string, event: ProcessEvent, log: LogView): string {
   switch (event.type) {
     case "output":
       return notificationText(ProcessOutput.name, {
         processId,
         seq: event.seq,
         stream: event.stream,
-        chunk: encodeBase64(event.bytes),
+        chunk: log.base64(event),
       });
     case "exited":
       return notificationText(ProcessExited.name, {

@@ -1,6 +1,7 @@
 /** A session owns processes; a connection is only attached to it and may come, go and be taken over. */
 import type { LocalProcesses } from "../process/local.ts";
 import type { LocalProcess } from "../process/local_process.ts";
+import type { LogView } from "../process/output_log.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { createFeed, type Feed, ownSource } from "./feed.ts";
 import { MAX_KEPT_PROCESSES } from "./limits.ts";
@@ -13,8 +14,8 @@ export interface Attachment {
    * the way has read what came before.
    */
   readonly acknowledges: boolean;
-  /** Sends one event of a process. Returns the size of the message in bytes. */
-  push(processId: string, event: ProcessEvent): number;
+  /** Sends one event of a process, from its log. Returns the size of the message in bytes. */
+  push(processId: string, event: ProcessEvent, log: LogView): number;
   /** Runs an action; what it pushes leaves in one piece, where that can be. */
   together(action: () => void): void;
   /** Says that these events of a process are gone for good. */
@@ -117,7 +118,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
       return false;
     }
     if (event.seq > feed.cursor + 1) attachment.lost(feed.source.id, feed.cursor + 1, event.seq - 1);
-    const bytes = attachment.push(feed.source.id, event);
+    const bytes = attachment.push(feed.source.id, event, feed.source.log);
     feed.cursor = event.seq;
     pushedBytes += bytes;
     if (attachment.acknowledges) {

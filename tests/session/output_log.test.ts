@@ -307,6 +307,36 @@ test("an exit and an end that come together are told of once, one after the othe
   log.dispose();
 });
 
+test("output is encoded once for all who are told of it", () => {
+  const log = createOutputLog(retentionOf({ spill: false }));
+  const told: string[][] = [[], [], []];
+  let encodings = 0;
+  const { toString } = Buffer.prototype;
+  Buffer.prototype.toString = function (this: Buffer, ...how: Parameters<Buffer["toString"]>) {
+    if (how[0] === "base64") encodings++;
+    return toString.apply(this, how);
+  };
+  try {
+    const views = [log, log.observed, log.observed];
+    views.forEach((view, index) => {
+      let cursor = 0;
+      view.subscribe(() => {
+        for (let event = view.next(cursor); event; event = view.next(cursor)) {
+          cursor = event.seq;
+          if (event.type === "output") told[index]?.push(view.base64(event));
+        }
+      });
+    });
+    for (const text of ["one", "two", "three"]) log.append("stdout", Buffer.from(text));
+  } finally {
+    Buffer.prototype.toString = toString;
+  }
+  const expected = ["one", "two", "three"].map((text) => btoa(text));
+  assert.equal(told, [expected, expected, expected]);
+  assert.is(encodings, 3);
+  log.dispose();
+});
+
 test("numbers that are lost elsewhere are skipped", () => {
   const log = createOutputLog(retentionOf({ spill: false }));
   log.appendEvent("stdout", Buffer.from("one"));
