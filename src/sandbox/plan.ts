@@ -10,14 +10,7 @@ import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
 import { globRules } from "./plan_globs.ts";
 import { privateFolders, visibleRules } from "./plan_private.ts";
-import {
-  gitRules,
-  hiddenRules,
-  pins,
-  protectedRules,
-  requireFirmLinks,
-  standing,
-} from "./plan_protection.ts";
+import { gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
 import { type Link, resolvePath } from "./resolve.ts";
 import { accessOf, combined, type RuleTree } from "./rules.ts";
@@ -76,8 +69,8 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   let rules = found.rules;
   requireFirmLinks(tree(rules), found.followed);
   rules = [...rules, ...await gitRules(tree(rules))];
-  rules = [...rules, ...protectedRules(tree(rules), context.protect ?? [])];
-  rules = [...rules, ...hiddenRules(tree(rules), context.hide ?? [])];
+  rules = limited(tree(rules), context.protect ?? [], "read");
+  rules = limited(tree(rules), context.hide ?? [], "deny");
   rules = [...rules, ...pins(tree(rules))];
   const globbed = await globRules(found.globs, context.scan ?? scanGlob);
   rules = globbed.over(rules);

@@ -4,8 +4,17 @@ import { posix } from "node:path";
 import { invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { Followed } from "./plan_entries.ts";
-import { resolvePath, tryResolvePath } from "./resolve.ts";
-import { accessAbove, accessOf, isWithin, type Rule, ruleFor, type RuleTree } from "./rules.ts";
+import { tryResolvePath } from "./resolve.ts";
+import {
+  accessAbove,
+  accessOf,
+  combined,
+  isWithin,
+  least,
+  type Rule,
+  ruleFor,
+  type RuleTree,
+} from "./rules.ts";
 
 /** A `.git` file is one short line. */
 const MAX_GIT_POINTER_CHARACTERS = 8192;
@@ -52,24 +61,23 @@ async function pointer(path: string, pattern: RegExp): Promise<string | undefine
   return found === undefined ? undefined : posix.resolve(posix.dirname(path), found.trim());
 }
 
-/** Our own files that the sandbox could replace become readable only. */
-export function protectedRules(tree: RuleTree, paths: readonly string[]): Rule[] {
-  const rules: Rule[] = [];
-  for (const path of paths) {
-    const found = resolvePath(path);
-    if (found.kind === "missing" || accessOf(tree, found.path) !== "write") continue;
-    rules.push({ path: found.path, access: "read", kind: found.kind });
-  }
-  return rules;
-}
-
-/** What is hidden whatever the policy says. A path that does not exist is nothing to hide. */
-export function hiddenRules(tree: RuleTree, paths: readonly string[]): Rule[] {
-  const rules: Rule[] = [];
+/**
+ * The rules with which nothing at some paths or below them is more than `most`, whatever else the rules say: a deeper
+ * one would win over a rule for the path alone. A path that cannot be looked up is no path for the sandbox either.
+ */
+export function limited(tree: RuleTree, paths: readonly string[], most: "read" | "deny"): readonly Rule[] {
+  let { rules } = tree;
   for (const path of paths) {
     const found = tryResolvePath(path);
-    if (!found || found.kind === "missing" || accessOf(tree, found.path) === "deny") continue;
-    rules.push({ path: found.path, access: "deny", kind: found.kind });
+    if (!found || found.kind === "missing") continue;
+    const kept = rules.flatMap((rule) => {
+      if (!isWithin(rule.path, found.path)) return [rule];
+      return most === "deny" ? [] : [{ ...rule, access: least(rule.access, most) }];
+    });
+    const access = accessOf({ ...tree, rules: kept }, found.path);
+    rules = least(access, most) === access
+      ? kept
+      : combined([...kept, { path: found.path, access: most, kind: found.kind }]);
   }
   return rules;
 }

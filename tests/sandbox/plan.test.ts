@@ -278,6 +278,32 @@ test("our own files below a writable root are protected", async () => {
   assert.is(accessOf(full, `${W}/dist/exec-server`), "read");
 });
 
+test("what is ours stays out of reach, whatever a policy says about what is in it", async () => {
+  const W = tree("own/deep/file", "secret/deep/file", "gone/");
+  const own = { protect: [`${W}/own`], hide: [`${W}/secret`] };
+  for (const base of ["deny", "read", "write"]) {
+    for (const access of ["read", "write"]) {
+      const entries = [
+        "",
+        "/own",
+        "/own/deep",
+        "/own/deep/file",
+        "/secret",
+        "/secret/deep",
+        "/secret/deep/file",
+      ];
+      const plan = await planFrom(
+        [special("root", base), ...entries.map((path) => at(`${W}${path}`, access))],
+        {},
+        own,
+      );
+      const found = ["/own", "/own/new", "/own/deep/file", "/secret", "/secret/new", "/secret/deep/file"]
+        .map((path) => accessOf(plan, `${W}${path}`));
+      assert.equal(found, ["read", "read", "read", "deny", "deny", "deny"], `${base} ${access}`);
+    }
+  }
+});
+
 test("patterns: what they match", () => {
   const cases: [string, string[], string[]][] = [
     ["*.env", ["a.env", ".env"], ["d/a.env", "aenv"]],
