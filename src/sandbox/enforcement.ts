@@ -3,7 +3,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { SandboxContext } from "../protocol/sandbox.ts";
-import { stateFolder as ownStateFolder } from "../runtime/user_folders.ts";
+import { makeOwnFolder, stateFolder as ownStateFolder } from "../runtime/user_folders.ts";
 import { findBwrap } from "./find_bwrap.ts";
 import { type Floor, floorPlan, narrow } from "./floor.ts";
 import { type Plan, type PlanContext, planOf } from "./plan.ts";
@@ -78,7 +78,7 @@ export function createEnforcement(
   };
   const protect = () => {
     const bwrap = findBwrap();
-    return [executable, ..."path" in bwrap ? [bwrap.path] : [], ...existsSync(state) ? [state] : []];
+    return [executable, ..."path" in bwrap ? [bwrap.path] : [], state];
   };
   return {
     executable,
@@ -91,6 +91,7 @@ export function createEnforcement(
       const policy = policyOf(asked);
       if (!policy && !floor) return undefined;
       await available();
+      claimFolder(state);
       const whole = {
         ...context,
         protect: [...protect(), ...context.protect ?? []],
@@ -100,6 +101,18 @@ export function createEnforcement(
       return floor ? narrow(plan, await floorPlan(floor, whole)) : plan;
     },
   };
+}
+
+/**
+ * Makes the state folder while nothing in a sandbox could be there before us. Where it cannot be made it is protected as
+ * a name that is missing, and who needs the journal hears why.
+ */
+function claimFolder(state: string): void {
+  try {
+    makeOwnFolder(state);
+  } catch {
+    // said by the journal
+  }
 }
 
 function lazyJournal(folder: string): StubJournal {

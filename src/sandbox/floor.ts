@@ -1,9 +1,9 @@
 /** The most that the operator allows, whatever a client asks for. */
 import { type Plan, type PlanContext, planOf, requireVisibleCwd } from "./plan.ts";
-import { standing } from "./plan_protection.ts";
+import { pins, standing } from "./plan_protection.ts";
 import type { PolicyEntry } from "./policy.ts";
 import { PROTECTED_NAMES } from "./protected_names.ts";
-import { accessOf, intersection } from "./rules.ts";
+import { accessOf, combined, intersection } from "./rules.ts";
 
 /** `--sandbox-floor`, with its folders. */
 export interface Floor {
@@ -48,7 +48,7 @@ export function narrow(plan: Plan | undefined, floor: Plan): Plan {
   if (plan === undefined) return floor;
   const tree = intersection(plan, floor);
   const { rules, absent } = standing(tree);
-  const whole = { base: tree.base, rules };
+  const whole = { base: tree.base, rules: combined([...rules, ...pins({ base: tree.base, rules })]) };
   const own = floor.privateFolders.filter((path) =>
     // What the client may read of the real folder, it still may; what it might write to, it gets a private one for.
     plan.privateFolders.includes(path) || accessOf(plan, path) === "write"

@@ -71,11 +71,11 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   rules = [...rules, ...await gitRules(tree(rules))];
   rules = limited(tree(rules), context.protect ?? [], "read");
   rules = limited(tree(rules), context.hide ?? [], "deny");
-  rules = [...rules, ...pins(tree(rules))];
   const globbed = await globRules(found.globs, context.scan ?? scanGlob);
   rules = globbed.over(rules);
 
   const { rules: standingRules, absent } = standing(tree(rules));
+  const pinned = pins(tree(standingRules));
   const cwd = context.cwd === undefined ? undefined : resolvePath(context.cwd);
   if (cwd && cwd.kind !== "directory") {
     throw invalidParams(`cwd \`${clip(context.cwd ?? "")}\` is no directory`);
@@ -85,7 +85,7 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   const visible = [...(context.cwd === undefined ? [] : [context.cwd]), ...(context.visible ?? [])];
   const plan: Plan = {
     base: found.base,
-    rules: combined([...standingRules, ...visibleRules(settled, own, visible, policy.network)]),
+    rules: combined([...standingRules, ...pinned, ...visibleRules(settled, own, visible, policy.network)]),
     globs: found.globs,
     links: cwd ? [...found.links, ...cwd.links] : found.links,
     absent: [...found.absent, ...absent],

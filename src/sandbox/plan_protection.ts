@@ -1,20 +1,13 @@
 /** What keeps rules from being got round: links, git's pointers, renamed folders, names that do not exist yet. */
+import { accessSync, constants, lstatSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { posix } from "node:path";
-import { invalidParams } from "../protocol/error.ts";
+import process from "node:process";
+import { type ExecServerError, invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { Followed } from "./plan_entries.ts";
-import { tryResolvePath } from "./resolve.ts";
-import {
-  accessAbove,
-  accessOf,
-  combined,
-  isWithin,
-  least,
-  type Rule,
-  ruleFor,
-  type RuleTree,
-} from "./rules.ts";
+import { type Link, tryResolvePath } from "./resolve.ts";
+import { accessAbove, accessOf, combined, isWithin, least, type Rule, type RuleTree } from "./rules.ts";
 
 /** A `.git` file is one short line. */
 const MAX_GIT_POINTER_CHARACTERS = 8192;
@@ -26,16 +19,21 @@ const MAX_GIT_POINTER_CHARACTERS = 8192;
  */
 export function requireFirmLinks(tree: RuleTree, followed: readonly Followed[]): void {
   for (const { asked, access, found } of followed) {
-    const loose = found.links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
-    if (loose === undefined) continue;
     // A grant that adds nothing does no harm.
     if (access === "write" && accessAbove(tree, found.path) === "write") continue;
-    throw invalidParams(
-      `\`${clip(asked)}\` is reached through the link \`${
-        clip(loose.path)
-      }\`, which the sandbox could replace`,
-    );
+    const loose = looseLink(tree, found.links);
+    if (loose) throw replaceable(asked, loose);
   }
+}
+
+function looseLink(tree: RuleTree, links: readonly Link[]): Link | undefined {
+  return links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
+}
+
+function replaceable(path: string, link: Link): ExecServerError {
+  return invalidParams(
+    `\`${clip(path)}\` is reached through the link \`${clip(link.path)}\`, which the sandbox could replace`,
+  );
 }
 
 /** A protected `.git` that is a file (worktree, submodule) names folders; hooks and settings are in those. */
@@ -64,12 +62,15 @@ async function pointer(path: string, pattern: RegExp): Promise<string | undefine
 /**
  * The rules with which nothing at some paths or below them is more than `most`, whatever else the rules say: a deeper
  * one would win over a rule for the path alone. A path that cannot be looked up is no path for the sandbox either.
+ * @throws ExecServerError `INVALID_PARAMS` when the sandbox could lead us elsewhere the next time
  */
 export function limited(tree: RuleTree, paths: readonly string[], most: "read" | "deny"): readonly Rule[] {
   let { rules } = tree;
   for (const path of paths) {
     const found = tryResolvePath(path);
-    if (!found || found.kind === "missing") continue;
+    if (!found || (found.kind === "missing" && most === "deny")) continue; // nothing to hide
+    const loose = looseLink({ ...tree, rules }, found.links);
+    if (loose && isOpenToUs(posix.dirname(loose.path))) throw replaceable(path, loose);
     const kept = rules.flatMap((rule) => {
       if (!isWithin(rule.path, found.path)) return [rule];
       return most === "deny" ? [] : [{ ...rule, access: least(rule.access, most) }];
@@ -82,25 +83,36 @@ export function limited(tree: RuleTree, paths: readonly string[], most: "read" |
   return rules;
 }
 
+/** Whether we, and so a program of ours in a sandbox, may change a folder, or allow ourselves to. */
+function isOpenToUs(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return lstatSync(folder, { throwIfNoEntry: false })?.uid === process.geteuid?.();
+  }
+}
+
 /**
- * Makes mount points of the folders between a writable root and what is protected deep below it. A mount point
- * cannot be renamed; otherwise the folder could be moved away and built anew, without the protection.
+ * Makes mount points of the folders above what is protected, and of further ones with those above them, as far up as
+ * they can be written to. A mount point cannot be renamed; otherwise a folder could be moved away and built anew,
+ * without the protection.
  */
-export function pins(tree: RuleTree): Rule[] {
-  const made: Rule[] = [];
-  for (const rule of tree.rules) {
-    if (rule.access === "write") continue;
-    const root = ruleFor(tree, rule.path, true);
-    if (root?.access !== "write") continue;
+export function pins(tree: RuleTree, folders: readonly string[] = []): Rule[] {
+  const made = new Map<string, Rule>();
+  const guarded = tree.rules.filter((rule) => rule.access !== "write");
+  for (const lowest of [...guarded.map((rule) => posix.dirname(rule.path)), ...folders]) {
+    // Once its own folder cannot be written to, nothing further up can be moved.
     for (
-      let path = posix.dirname(rule.path);
-      path !== root.path && path !== "/";
+      let path = lowest;
+      path !== "/" && !made.has(path) && accessOf(tree, path) === "write" &&
+      accessAbove(tree, path) === "write";
       path = posix.dirname(path)
     ) {
-      made.push({ path, access: "write", kind: "directory", pin: true });
+      made.set(path, { path, access: "write", kind: "directory", pin: true });
     }
   }
-  return made;
+  return [...made.values()];
 }
 
 /** Without the rules for missing paths where nothing can appear from inside; those are only watched. */
@@ -108,12 +120,8 @@ export function standing(tree: RuleTree): { rules: readonly Rule[]; absent: read
   const idle = tree.rules.filter((rule) =>
     rule.kind === "missing" && (rule.access === "write" || accessAbove(tree, rule.path) !== "write")
   );
-  const absent = idle.map((rule) => rule.path);
-  // A pin makes sense only above something protected.
-  const kept = tree.rules.filter((rule) => !idle.includes(rule));
-  const rules = kept.filter((rule) =>
-    !rule.pin ||
-    kept.some((other) => !other.pin && other.access !== "write" && isWithin(other.path, rule.path))
-  );
-  return { rules, absent };
+  return {
+    rules: tree.rules.filter((rule) => !idle.includes(rule)),
+    absent: idle.map((rule) => rule.path),
+  };
 }

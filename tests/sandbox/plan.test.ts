@@ -230,8 +230,10 @@ test("special paths: cwd, workspace roots, subpaths, temporary directories", asy
     { workspaceRoots: [uri("one"), uri("two")] },
     { temporaryDirectories: [`${W}/tmp`, `${W}/no`] },
   );
-  assert.equal(brief(named, W).slice(1), [
-    "W/one write directory",
+  // Below /tmp, which is writable too: not even the roots themselves can be moved away.
+  assert.equal(brief(named, W).slice(1).filter((rule) => !rule.startsWith("/tmp/")), [
+    "W write directory pin",
+    "W/one write directory pin",
     "W/tmp write directory",
     "W/two write directory",
     "W/one/.git read directory",
@@ -240,7 +242,7 @@ test("special paths: cwd, workspace roots, subpaths, temporary directories", asy
   const byCwd = await planFrom(entries, { cwd: uri("two"), temporaryDirectories: [] });
   assert.equal(brief(byCwd, W).slice(1), ["W/two write directory"]);
   const context = await planFrom(entries, { cwd: uri("two"), policyContext: { cwd: uri("one") } });
-  assert.ok(brief(context, W).includes("W/one write directory"));
+  assert.ok(brief(context, W).includes("W/one write directory pin"));
 });
 
 test("a .git file protects what it points to, also the common folder", async () => {
@@ -252,13 +254,15 @@ test("a .git file protects what it points to, also the common folder", async () 
   assert.is(accessOf(plan, `${W}/main/file`), "write");
 });
 
-test("folders above something protected are pinned, those above a pattern's matches are not", async () => {
+test("folders above something protected are pinned, also above what a pattern matches", async () => {
   const W = tree("a/b/.git/", "c/d/.env");
   const plan = await planFrom([read, at(W, "write"), at(`${W}/a/b/.git`, "read"), glob(`${W}/**/.env`)]);
   assert.equal(brief(plan, W), [
     "W write directory",
     "W/a write directory pin",
+    "W/c write directory pin",
     "W/a/b write directory pin",
+    "W/c/d write directory pin",
     "W/a/b/.git read directory",
     "W/c/d/.env deny file",
   ]);
@@ -276,6 +280,7 @@ test("our own files below a writable root are protected", async () => {
   ]);
   const full = await planFrom([special("root", "write")], {}, { protect: [`${W}/dist/exec-server`] });
   assert.is(accessOf(full, `${W}/dist/exec-server`), "read");
+  assert.ok(brief(full, W).includes("W/dist write directory pin"), "also where everything can be written");
 });
 
 test("what is ours stays out of reach, whatever a policy says about what is in it", async () => {
@@ -302,6 +307,20 @@ test("what is ours stays out of reach, whatever a policy says about what is in i
       assert.equal(found, ["read", "read", "read", "deny", "deny", "deny"], `${base} ${access}`);
     }
   }
+});
+
+test("what is ours and missing cannot be made; no link that can be replaced leads to it", async () => {
+  const W = tree("ws/", "real/key", "ws/key -> ../real/key", "firm -> real");
+  const missing = await planFrom([read, at(`${W}/ws`, "write")], {}, { protect: [`${W}/ws/state/own`] });
+  assert.ok(brief(missing, W).includes("W/ws/state read missing"));
+  const elsewhere = await planFrom([read, at(`${W}/ws`, "write")], {}, { protect: [`${W}/state/own`] });
+  assert.equal(brief(elsewhere, W), ["W/ws write directory"]);
+  for (const own of [{ protect: [`${W}/ws/key`] }, { hide: [`${W}/ws/key`] }]) {
+    assert.match(await refused(() => planFrom([read, at(`${W}/ws`, "write")], {}, own)), /could replace/);
+    await planFrom([read], {}, own);
+  }
+  const hidden = await planFrom([read, at(`${W}/ws`, "write")], {}, { hide: [`${W}/firm/key`] });
+  assert.is(accessOf(hidden, `${W}/real/key`), "deny");
 });
 
 test("patterns: what they match", () => {
