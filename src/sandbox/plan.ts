@@ -2,6 +2,7 @@
  * The one plan that a sandbox is made from: every path looked up, every doubt decided. Arguments of bwrap, the
  * profile for macOS, the key of a helper and the texts of errors all come from it.
  */
+import { statSync } from "node:fs";
 import process from "node:process";
 import { invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
@@ -9,7 +10,7 @@ import type { GlobScanner } from "./glob_cache.ts";
 import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
 import { globRules } from "./plan_globs.ts";
-import { privateFolders, visibleRules } from "./plan_private.ts";
+import { isCovered, privateFolders, visibleRules } from "./plan_private.ts";
 import { gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
 import { type Link, resolvePath } from "./resolve.ts";
@@ -42,7 +43,9 @@ export interface PlanContext {
   readonly temporaryDirectories: readonly string[];
   /** `/tmp` and `/var/tmp` of its own, where the policy does not grant them: for processes, not for the file helper. */
   readonly privateTemp: boolean;
-  /** Must stay visible below private folders: the program. */
+  /** False: that alone does not make the folder to start in visible below a private folder. */
+  readonly cwdVisible?: boolean;
+  /** Files that must stay visible below private folders: the program. */
   readonly visible?: readonly string[];
   /** Must not be replaced from inside: our own executable, bwrap. */
   readonly protect?: readonly string[];
@@ -82,7 +85,10 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   }
   const settled = { base: found.base, rules: standingRules };
   const own = privateFolders(settled, { privateTemp: context.privateTemp, platform });
-  const visible = [...(context.cwd === undefined ? [] : [context.cwd]), ...(context.visible ?? [])];
+  const visible = [
+    ...(context.cwd === undefined || context.cwdVisible === false ? [] : [context.cwd]),
+    ...(context.visible ?? []).filter(isRegularFile), // nobody asks for a socket as program but to reach it
+  ];
   const plan: Plan = {
     base: found.base,
     rules: combined([...standingRules, ...pinned, ...visibleRules(settled, own, visible, policy.network)]),
@@ -99,6 +105,14 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   return plan;
 }
 
+function isRegularFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false; // the start will say so
+  }
+}
+
 /**
  * Refuses a plan whose starting folder cannot be seen: bwrap would fail, in its own words.
  * @throws ExecServerError `INVALID_PARAMS`
@@ -106,7 +120,7 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
 export function requireVisibleCwd(plan: Plan): void {
   const { cwd } = plan;
   if (cwd === undefined || cwd === "/" || plan.privateFolders.includes(cwd)) return;
-  if (accessOf(plan, cwd) === "deny") {
+  if (accessOf(plan, cwd) === "deny" || isCovered(plan, cwd)) {
     throw invalidParams(
       `cwd \`${clip(cwd)}\` is hidden by the sandbox: let it be read, or start in another folder`,
     );
