@@ -54,10 +54,12 @@ export function narrow(plan: Plan | undefined, floor: Plan): Plan {
     access === "deny" || !(isCovered(plan, path) || isCovered(floor, path))
   );
   const { rules, absent } = standing({ ...both, rules: seen });
-  const whole = { base: both.base, rules: combined([...rules, ...pins({ base: both.base, rules })]) };
+  const globs = [...plan.globs, ...floor.globs];
+  const pinned = pins({ ...both, rules }, globs.map(({ base }) => base));
+  const whole = { base: both.base, rules: combined([...rules, ...pinned]) };
   const narrowed: Plan = {
     ...whole,
-    globs: [...plan.globs, ...floor.globs],
+    globs,
     links: [...plan.links, ...floor.links],
     absent: [...plan.absent, ...floor.absent, ...absent],
     privateFolders: [...new Set([...plan.privateFolders, ...floor.privateFolders])].filter((path) =>

@@ -9,7 +9,7 @@ import { clip } from "../protocol/quote.ts";
 import type { GlobScanner } from "./glob_cache.ts";
 import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
-import { globRules } from "./plan_globs.ts";
+import { withGlobs } from "./plan_globs.ts";
 import { isCovered, privateFolders, visibleRules } from "./plan_private.ts";
 import { gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
@@ -74,11 +74,10 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   rules = [...rules, ...await gitRules(tree(rules))];
   rules = limited(tree(rules), context.protect ?? [], "read");
   rules = limited(tree(rules), context.hide ?? [], "deny");
-  const globbed = await globRules(found.globs, context.scan ?? scanGlob);
-  rules = globbed.over(rules);
+  rules = await withGlobs(tree(rules), found.globs, context.scan ?? scanGlob);
 
   const { rules: standingRules, absent } = standing(tree(rules));
-  const pinned = pins(tree(standingRules));
+  const pinned = pins(tree(standingRules), found.globs.map(({ base }) => base));
   const cwd = context.cwd === undefined ? undefined : resolvePath(context.cwd);
   if (cwd && cwd.kind !== "directory") {
     throw invalidParams(`cwd \`${clip(context.cwd ?? "")}\` is no directory`);

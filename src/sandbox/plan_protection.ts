@@ -1,11 +1,11 @@
 /** What keeps rules from being got round: links, git's pointers, renamed folders, names that do not exist yet. */
-import { accessSync, constants, lstatSync } from "node:fs";
+import { constants } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { posix } from "node:path";
-import process from "node:process";
 import { type ExecServerError, invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { Followed } from "./plan_entries.ts";
+import { isOpenToUs } from "./own_access.ts";
 import { type Link, tryResolvePath } from "./resolve.ts";
 import { accessAbove, accessOf, combined, isWithin, least, type Rule, type RuleTree } from "./rules.ts";
 
@@ -26,7 +26,8 @@ export function requireFirmLinks(tree: RuleTree, followed: readonly Followed[]):
   }
 }
 
-function looseLink(tree: RuleTree, links: readonly Link[]): Link | undefined {
+/** A link that the sandbox may replace. */
+export function looseLink(tree: RuleTree, links: readonly Link[]): Link | undefined {
   return links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
 }
 
@@ -70,7 +71,7 @@ export function limited(tree: RuleTree, paths: readonly string[], most: "read" |
     const found = tryResolvePath(path);
     if (!found || (found.kind === "missing" && most === "deny")) continue; // nothing to hide
     const loose = looseLink({ ...tree, rules }, found.links);
-    if (loose && isOpenToUs(posix.dirname(loose.path))) throw replaceable(path, loose);
+    if (loose && isOpenToUs(posix.dirname(loose.path), constants.W_OK)) throw replaceable(path, loose);
     const kept = rules.flatMap((rule) => {
       if (!isWithin(rule.path, found.path)) return [rule];
       return most === "deny" ? [] : [{ ...rule, access: least(rule.access, most) }];
@@ -81,16 +82,6 @@ export function limited(tree: RuleTree, paths: readonly string[], most: "read" |
       : combined([...kept, { path: found.path, access: most, kind: found.kind }]);
   }
   return rules;
-}
-
-/** Whether we, and so a program of ours in a sandbox, may change a folder, or allow ourselves to. */
-function isOpenToUs(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK);
-    return true;
-  } catch {
-    return lstatSync(folder, { throwIfNoEntry: false })?.uid === process.geteuid?.();
-  }
 }
 
 /**
