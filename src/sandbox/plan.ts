@@ -11,7 +11,7 @@ import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
 import { withGlobs } from "./plan_globs.ts";
 import { isCovered, privateFolders, visibleRules } from "./plan_private.ts";
-import { gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
+import { auditRules, gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
 import { type Link, resolvePath } from "./resolve.ts";
 import { accessOf, combined, type RuleTree } from "./rules.ts";
@@ -49,6 +49,8 @@ export interface PlanContext {
   readonly visible?: readonly string[];
   /** Must not be replaced from inside: our own executable, bwrap. */
   readonly protect?: readonly string[];
+  /** Folder of the server's audit log: no root itself, and what lies directly in it cannot be changed from inside. */
+  readonly auditFolder?: string | undefined;
   /** Must not be read from inside: what would let a program connect to us. */
   readonly hide?: readonly string[];
   readonly unixSockets?: boolean;
@@ -72,6 +74,7 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   let rules = found.rules;
   requireFirmLinks(tree(rules), found.followed);
   rules = [...rules, ...await gitRules(tree(rules))];
+  rules = [...rules, ...auditRules(tree(rules), context.auditFolder)];
   rules = limited(tree(rules), context.protect ?? [], "read");
   rules = limited(tree(rules), context.hide ?? [], "deny");
   rules = await withGlobs(tree(rules), found.globs, context.scan ?? scanGlob);

@@ -61,6 +61,29 @@ async function pointer(path: string, pattern: RegExp): Promise<string | undefine
 }
 
 /**
+ * Keeps the names in the folder of the audit log as they are: also of files that it is rotated to. Roots below it stay
+ * what they are.
+ * @throws ExecServerError `INVALID_PARAMS` when the folder itself is to be writable: it would silently not be
+ */
+export function auditRules(tree: RuleTree, folder: string | undefined): Rule[] {
+  const found = folder === undefined ? undefined : tryResolvePath(folder);
+  if (found?.kind !== "directory" || isDevices(found.path) || accessOf(tree, found.path) !== "write") {
+    return [];
+  }
+  if (found.path === "/" || tree.rules.some(({ path }) => path === found.path)) {
+    throw invalidParams(
+      `\`${clip(found.path)}\` cannot be made writable: the audit log of this server is in it`,
+    );
+  }
+  return [{ path: found.path, access: "read", kind: "directory" }];
+}
+
+/** A sandbox has devices of its own. */
+function isDevices(path: string): boolean {
+  return isWithin(path, "/dev");
+}
+
+/**
  * The rules with which nothing at some paths or below them is more than `most`, whatever else the rules say: a deeper
  * one would win over a rule for the path alone. A path that cannot be looked up is no path for the sandbox either.
  * @throws ExecServerError `INVALID_PARAMS` when the sandbox could lead us elsewhere the next time
@@ -69,7 +92,8 @@ export function limited(tree: RuleTree, paths: readonly string[], most: "read" |
   let { rules } = tree;
   for (const path of paths) {
     const found = tryResolvePath(path);
-    if (!found || (found.kind === "missing" && most === "deny")) continue; // nothing to hide
+    if (!found || isDevices(found.path)) continue;
+    if (found.kind === "missing" && most === "deny") continue; // nothing to hide
     const loose = looseLink({ ...tree, rules }, found.links);
     if (loose && isOpenToUs(posix.dirname(loose.path), constants.W_OK)) throw replaceable(path, loose);
     const kept = rules.flatMap((rule) => {
