@@ -8,15 +8,12 @@ import { clip } from "../protocol/quote.ts";
 import { type GlobState, globSteps, isOver, splitGlob, stateKey } from "./glob.ts";
 import { isOpenToUs } from "./own_access.ts";
 import { follow, type Link, type Resolved, resolvePath } from "./resolve.ts";
-import { isWithin } from "./rules.ts";
+import { isKernels } from "./rules.ts";
 
 /** Entries that the patterns of one policy may look at: two seconds on a slow disk. */
 export const MAX_GLOB_SCAN_ENTRIES = 200_000;
 /** Paths that the patterns of one policy may deny. Each is a mount, and bwrap takes 9000 arguments. */
 export const MAX_GLOB_MATCHES = 1_000;
-
-/** Made by the kernel, and the sandbox's own inside: not looked into from elsewhere. */
-const KERNEL_FOLDERS = ["/proc", "/sys", "/dev"];
 
 const DENIES_EVERYTHING = "a glob pattern must not deny everything: deny `root`";
 
@@ -100,9 +97,9 @@ export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<Gl
     }
     matches.push({ path, links, whole: isWhole });
   };
-  const isKernels = (path: NativePath) =>
-    typeof path === "string" &&
-    KERNEL_FOLDERS.some((one) => isWithin(path, one) && !isWithin(glob.base, one));
+  // Not looked into from elsewhere.
+  const isForeign = (path: NativePath) =>
+    typeof path === "string" && isKernels(path) && !isKernels(glob.base);
 
   const depth = glob.depth ?? MAX_GLOB_SCAN_DEPTH;
   const levels = new Map<string, number>();
@@ -132,7 +129,7 @@ export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<Gl
       if (!isMatch && isOver(below)) continue;
       const path = childPath(folder.path, rawName);
       const found = kind === "link" ? followed(path) : { path, kind, links: [] };
-      if (found === undefined || isKernels(found.path)) continue;
+      if (found === undefined || isForeign(found.path)) continue;
       const behind = [...links, ...found.links];
       const isFolder = found.kind === "directory";
       if (found.kind === "closed" || (isMatch && (!whole || isFolder))) {
@@ -198,7 +195,7 @@ function followed(
     return kind === "missing" ? undefined : { path, kind, links };
   }
   const { path, problem, code } = found;
-  if (code === "ELOOP") return undefined;
+  if (code === "ELOOP" || code === "ENOTDIR") return undefined;
   if (code === "EACCES" || code === "EPERM") {
     return isOpenToUs(path, constants.X_OK) ? { path, kind: "closed", links: [] } : undefined;
   }

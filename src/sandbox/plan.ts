@@ -122,9 +122,10 @@ function isRegularFile(path: string): boolean {
 export function requireVisibleCwd(plan: Plan): void {
   const { cwd } = plan;
   if (cwd === undefined || cwd === "/" || plan.privateFolders.includes(cwd)) return;
-  if (accessOf(plan, cwd) === "deny" || isCovered(plan, cwd)) {
-    throw invalidParams(
-      `cwd \`${clip(cwd)}\` is hidden by the sandbox: let it be read, or start in another folder`,
-    );
-  }
+  const why = isCovered(plan, cwd)
+    ? "it lies in a folder that this sandbox has of its own, and is no root; start elsewhere"
+    : accessOf(plan, cwd) === "deny"
+    ? "let it be read, or start in another folder"
+    : undefined;
+  if (why !== undefined) throw invalidParams(`cwd \`${clip(cwd)}\` is hidden by the sandbox: ${why}`);
 }

@@ -6,8 +6,17 @@ import { type ExecServerError, invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { Followed } from "./plan_entries.ts";
 import { isOpenToUs } from "./own_access.ts";
-import { type Link, tryResolvePath } from "./resolve.ts";
-import { accessAbove, accessOf, combined, isWithin, least, type Rule, type RuleTree } from "./rules.ts";
+import { follow, type Link, tryResolvePath } from "./resolve.ts";
+import {
+  accessAbove,
+  accessOf,
+  combined,
+  isKernels,
+  isWithin,
+  least,
+  type Rule,
+  type RuleTree,
+} from "./rules.ts";
 
 /** A `.git` file is one short line. */
 const MAX_GIT_POINTER_CHARACTERS = 8192;
@@ -67,7 +76,7 @@ async function pointer(path: string, pattern: RegExp): Promise<string | undefine
  */
 export function auditRules(tree: RuleTree, folder: string | undefined): Rule[] {
   const found = folder === undefined ? undefined : tryResolvePath(folder);
-  if (found?.kind !== "directory" || isDevices(found.path) || accessOf(tree, found.path) !== "write") {
+  if (found?.kind !== "directory" || isKernels(found.path) || accessOf(tree, found.path) !== "write") {
     return [];
   }
   if (found.path === "/" || tree.rules.some(({ path }) => path === found.path)) {
@@ -78,21 +87,20 @@ export function auditRules(tree: RuleTree, folder: string | undefined): Rule[] {
   return [{ path: found.path, access: "read", kind: "directory" }];
 }
 
-/** A sandbox has devices of its own. */
-function isDevices(path: string): boolean {
-  return isWithin(path, "/dev");
-}
-
 /**
  * The rules with which nothing at some paths or below them is more than `most`, whatever else the rules say: a deeper
  * one would win over a rule for the path alone. A path that cannot be looked up is no path for the sandbox either.
- * @throws ExecServerError `INVALID_PARAMS` when the sandbox could lead us elsewhere the next time
+ * @throws ExecServerError `INVALID_PARAMS` when the sandbox could lead us elsewhere the next time, or a path is no text
  */
 export function limited(tree: RuleTree, paths: readonly string[], most: "read" | "deny"): readonly Rule[] {
   let { rules } = tree;
   for (const path of paths) {
-    const found = tryResolvePath(path);
-    if (!found || isDevices(found.path)) continue;
+    const found = follow(path);
+    if ("problem" in found) {
+      if (found.code === "EILSEQ") throw invalidParams(`\`${clip(path)}\` ${found.problem}`);
+      continue;
+    }
+    if (isKernels(found.path)) continue; // the sandbox has its own
     if (found.kind === "missing" && most === "deny") continue; // nothing to hide
     const loose = looseLink({ ...tree, rules }, found.links);
     if (loose && isOpenToUs(posix.dirname(loose.path), constants.W_OK)) throw replaceable(path, loose);
@@ -117,6 +125,7 @@ export function pins(tree: RuleTree, folders: readonly string[] = []): Rule[] {
   const made = new Map<string, Rule>();
   const guarded = tree.rules.filter((rule) => rule.access !== "write");
   for (const lowest of [...guarded.map((rule) => posix.dirname(rule.path)), ...folders]) {
+    if (isKernels(lowest)) continue; // nothing can be moved there, and a pin would make it writable
     // Once its own folder cannot be written to, nothing further up can be moved.
     for (
       let path = lowest;

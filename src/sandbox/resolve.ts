@@ -32,8 +32,8 @@ export interface Obstacle {
   readonly problem: string;
   /** Where it was noticed: the link, or the folder that may not be looked into. */
   readonly path: string;
-  /** Of the system, where it is what refuses. */
-  readonly code?: string;
+  /** As the system has it; `EILSEQ` for what is no text. */
+  readonly code: string;
 }
 
 /**
@@ -66,7 +66,9 @@ export function follow(path: string): Resolved | Obstacle {
       kind = "directory";
       continue;
     }
-    if (kind === "file") return { problem: "is below something that is no directory", path: real };
+    if (kind === "file") {
+      return { problem: "is below something that is no directory", path: real, code: "ENOTDIR" };
+    }
     const next = posix.join(real, part);
     const found = lookAt(next, real);
     if (found === undefined) return { path: next, kind: "missing", links };
@@ -99,7 +101,11 @@ function lookAt(
     const link = bytes.toString();
     // Bytes that are no text would name another path.
     if (Buffer.from(link).equals(bytes)) return { kind, link };
-    return { problem: `leads through the link \`${clip(path)}\`, whose target is not UTF-8`, path };
+    return {
+      problem: `leads through the link \`${clip(path)}\`, whose target is not UTF-8`,
+      path,
+      code: "EILSEQ",
+    };
   } catch (error) {
     if (hasCode(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return undefined;
     const code = hasCode(error) ? error.code : "unknown";

@@ -39,6 +39,11 @@ export function isWithin(path: string, ancestor: string): boolean {
   return path === ancestor || ancestor === "/" || path.startsWith(`${ancestor}/`);
 }
 
+/** Of the kernel's making: a sandbox has `/proc` and `/dev` of its own, and `/sys` cannot be written to. */
+export function isKernels(path: string): boolean {
+  return isWithin(path, "/proc") || isWithin(path, "/sys") || isWithin(path, "/dev");
+}
+
 /** How many names a path has. */
 export function depthOf(path: string): number {
   return path === "/" ? 0 : path.split("/").length - 1;

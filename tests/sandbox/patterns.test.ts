@@ -148,6 +148,8 @@ test("what matches behind a link that the sandbox could replace is refused, unle
     "ws/loop -> .",
     "ws/dir -> a",
     "ws/null.env -> /dev/null",
+    "ws/broken.env -> a/.env/x",
+    "ws/round.env -> round.env",
   );
   await denied(workspace("ws/**/*.env"), "ws/a/.env", "ws/b/.env", "ws/dir/.env", "ws/loop/loop/a/.env");
   make("ws/secret1 -> ../out");

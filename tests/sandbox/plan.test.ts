@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { Buffer } from "node:buffer";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -309,6 +310,16 @@ test("what is ours stays out of reach, whatever a policy says about what is in i
   }
 });
 
+test("what the kernel makes is not pinned: it would become writable", async () => {
+  const plan = await planFrom([
+    special("root", "write"),
+    at("/sys/kernel", "deny"),
+    glob("/sys/class/n*/**"),
+    glob("/proc/sys/**/x"),
+  ]);
+  assert.equal(plan.rules.filter((rule) => rule.access === "write").map(({ path }) => path), []);
+});
+
 test("what is ours and missing cannot be made; no link that can be replaced leads to it", async () => {
   const W = tree("ws/", "real/key", "ws/key -> ../real/key", "firm -> real");
   const missing = await planFrom([read, at(`${W}/ws`, "write")], {}, { protect: [`${W}/ws/state/own`] });
@@ -318,6 +329,10 @@ test("what is ours and missing cannot be made; no link that can be replaced lead
   for (const own of [{ protect: [`${W}/ws/key`] }, { hide: [`${W}/ws/key`] }]) {
     assert.match(await refused(() => planFrom([read, at(`${W}/ws`, "write")], {}, own)), /could replace/);
     await planFrom([read], {}, own);
+  }
+  symlinkSync(Buffer.from([0xff]), `${W}/bytes`);
+  for (const own of [{ protect: [`${W}/bytes/key`] }, { hide: [`${W}/bytes/key`] }]) {
+    assert.match(await refused(() => planFrom([read], {}, own)), /target is not UTF-8/);
   }
   const hidden = await planFrom([read, at(`${W}/ws`, "write")], {}, { hide: [`${W}/firm/key`] });
   assert.is(accessOf(hidden, `${W}/real/key`), "deny");
