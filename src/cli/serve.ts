@@ -30,7 +30,7 @@ import {
   textOption,
   wordOption,
 } from "./options.ts";
-import { auditOptions } from "./serve_audit.ts";
+import { auditOptions, requireOutside } from "./serve_audit.ts";
 
 function secondsOption(options: Options, name: string, otherwiseMs: number): number {
   return 1000 * countOption(options, name, 1, MAX_TIMER_SECONDS, otherwiseMs / 1000);
@@ -94,6 +94,7 @@ export async function serve(options: Options): Promise<number> {
   if (mode.kind === "none") requireNoAuth(where, log);
   const floor = floorOption(options);
   const auditing = auditOptions(options, token);
+  if (floor && auditing.path !== undefined) requireOutside(auditing.path, floor.roots);
   const account = userOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
   const limits = serverLimits(options);
@@ -160,6 +161,7 @@ export async function serve(options: Options): Promise<number> {
       ...chosen,
       retention: { ...chosen.retention, spillFolder },
       secrets: [...secrets, ...secretsOf(where), ...connectionFiles(options)],
+      auditLog: auditing.path,
     },
     log,
     audit,

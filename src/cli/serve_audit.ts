@@ -1,5 +1,6 @@
 /** The options of `serve` for the audit log. */
-import { isAbsolute, resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { dirname, isAbsolute, resolve } from "node:path";
 import process from "node:process";
 import { type Audit, NO_AUDIT, openAudit } from "../server/audit.ts";
 import type { Log } from "../server/log.ts";
@@ -10,6 +11,8 @@ import { type Options, switchOption, textOption, wordOption } from "./options.ts
 
 /** What `--audit-log` and what belongs to it say. */
 export interface AuditChoice {
+  /** The file; undefined: no log. */
+  readonly path: string | undefined;
   /**
    * Opens the log and writes its first line.
    * @param uid whom the server will run as
@@ -26,7 +29,7 @@ export function auditOptions(options: Options, token: string | undefined): Audit
   if (given === undefined) {
     if (fullArgv) throw new UsageError("--audit-argv needs --audit-log");
     if (onFailure !== "refuse") throw new UsageError("--audit-failure needs --audit-log");
-    return { open: () => Promise.resolve(NO_AUDIT) };
+    return { path: undefined, open: () => Promise.resolve(NO_AUDIT) };
   }
   if (given === "") throw new UsageError("--audit-log takes the path of a file");
   const path = isAbsolute(given) ? given : resolve(given); // it is opened again when it has been renamed
@@ -35,6 +38,7 @@ export function auditOptions(options: Options, token: string | undefined): Audit
     ...(token === undefined ? [] : [token]),
   ];
   return {
+    path,
     open: (uid, log) =>
       openAudit({ path, fullArgv, onFailure, secrets, log }, {
         event: "server.started",
@@ -43,4 +47,22 @@ export function auditOptions(options: Options, token: string | undefined): Audit
         uid,
       }),
   };
+}
+
+/**
+ * Refuses a log whose folder is what sandboxes may write to: none could be made.
+ * @param roots real paths of a floor's roots
+ * @throws UsageError
+ */
+export function requireOutside(path: string, roots: readonly string[]): void {
+  let folder: string;
+  try {
+    folder = realpathSync(dirname(path));
+  } catch {
+    return; // who opens it complains
+  }
+  if (!roots.includes(folder)) return;
+  throw new UsageError(
+    `--audit-log ${path} is in a --sandbox-root, whose sandboxes must not change it: name a file in another folder`,
+  );
 }

@@ -1,4 +1,5 @@
 /** Where this user's things are (XDG Base Directory Specification 0.8). */
+import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -12,4 +13,18 @@ export function homeFolder(): string {
 export function stateFolder(): string {
   const named = process.env["XDG_STATE_HOME"] ?? "";
   return join(named.startsWith("/") ? named : join(homeFolder(), ".local", "state"), "exec-server");
+}
+
+/**
+ * Makes a folder of ours, if it is missing, and closes it to others. One that somebody else put there first, or a link
+ * to another place, would let them choose what we write where.
+ * @throws the system's error; `EPERM` when it is no folder, or not ours
+ */
+export function makeOwnFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const found = lstatSync(path);
+  if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) {
+    throw Object.assign(new Error(`${path} is no folder of this user`), { code: "EPERM" });
+  }
+  if ((found.mode & 0o077) !== 0) chmodSync(path, 0o700);
 }

@@ -1,9 +1,9 @@
 /** What one server enforces: its floor, and the means for it. Nothing is looked at before the first sandbox. */
 import { existsSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import type { SandboxContext } from "../protocol/sandbox.ts";
-import { stateFolder as ownStateFolder } from "../runtime/user_folders.ts";
+import { makeOwnFolder, stateFolder as ownStateFolder } from "../runtime/user_folders.ts";
 import { findBwrap } from "./find_bwrap.ts";
 import { type Floor, floorPlan, narrow } from "./floor.ts";
 import { type Plan, type PlanContext, planOf } from "./plan.ts";
@@ -22,7 +22,7 @@ export interface Enforcement {
   readonly floor: Floor | undefined;
   /**
    * The plan that holds for a request, now; undefined when no sandbox was asked for and there is no floor. Our
-   * executable, bwrap and the journal are protected besides what the context names.
+   * executable, bwrap, the journal and the audit log are protected besides what the context names.
    * @throws ExecServerError `INVALID_PARAMS` for a policy that makes no sense; `INVALID_REQUEST` when no sandbox can
    * be made here
    */
@@ -44,11 +44,13 @@ export interface EnforcementOptions {
   readonly stateFolder?: string | undefined;
   /** Files and folders that no sandbox may read: tokens, and where they are. */
   readonly secrets?: readonly string[] | undefined;
+  /** The audit log: no sandbox may change it, or put another file in its place. */
+  readonly auditLog?: string | undefined;
 }
 
 /** The enforcement of a server. Costs nothing until it is used. */
 export function createEnforcement(
-  { floor, stateFolder, secrets }: EnforcementOptions = {},
+  { floor, stateFolder, secrets, auditLog }: EnforcementOptions = {},
 ): Enforcement {
   const state = stateFolder ?? ownStateFolder();
   const filters = new Map<string, Uint8Array>();
@@ -78,7 +80,8 @@ export function createEnforcement(
   };
   const protect = () => {
     const bwrap = findBwrap();
-    return [executable, ..."path" in bwrap ? [bwrap.path] : [], ...existsSync(state) ? [state] : []];
+    const log = auditLog === undefined ? [] : [auditLog];
+    return [executable, ..."path" in bwrap ? [bwrap.path] : [], state, ...log];
   };
   return {
     executable,
@@ -91,15 +94,29 @@ export function createEnforcement(
       const policy = policyOf(asked);
       if (!policy && !floor) return undefined;
       await available();
+      claimFolder(state);
       const whole = {
         ...context,
         protect: [...protect(), ...context.protect ?? []],
+        auditFolder: auditLog === undefined ? undefined : dirname(auditLog),
         hide: [...secrets ?? [], ...context.hide ?? []],
       };
       const plan = policy && await planOf(policy, whole);
       return floor ? narrow(plan, await floorPlan(floor, whole)) : plan;
     },
   };
+}
+
+/**
+ * Makes the state folder while nothing in a sandbox could be there before us. Where it cannot be made it is protected as
+ * a name that is missing, and who needs the journal hears why.
+ */
+function claimFolder(state: string): void {
+  try {
+    makeOwnFolder(state);
+  } catch {
+    // said by the journal
+  }
 }
 
 function lazyJournal(folder: string): StubJournal {

@@ -1,9 +1,10 @@
 /** The most that the operator allows, whatever a client asks for. */
 import { type Plan, type PlanContext, planOf, requireVisibleCwd } from "./plan.ts";
-import { standing } from "./plan_protection.ts";
+import { isCovered } from "./plan_private.ts";
+import { pins, standing } from "./plan_protection.ts";
 import type { PolicyEntry } from "./policy.ts";
 import { PROTECTED_NAMES } from "./protected_names.ts";
-import { accessOf, intersection } from "./rules.ts";
+import { accessOf, combined, intersection, ruleFor } from "./rules.ts";
 
 /** `--sandbox-floor`, with its folders. */
 export interface Floor {
@@ -35,7 +36,8 @@ export function floorPlan(floor: Floor, context: PlanContext): Promise<Plan> {
     temporaryDirectories: undefined,
     globDepth: undefined,
   };
-  return planOf(policy, context);
+  // Where a client wants to start must not show what the operator did not name.
+  return planOf(policy, { ...context, cwdVisible: false });
 }
 
 /**
@@ -46,20 +48,23 @@ export function floorPlan(floor: Floor, context: PlanContext): Promise<Plan> {
  */
 export function narrow(plan: Plan | undefined, floor: Plan): Plan {
   if (plan === undefined) return floor;
-  const tree = intersection(plan, floor);
-  const { rules, absent } = standing(tree);
-  const whole = { base: tree.base, rules };
-  const own = floor.privateFolders.filter((path) =>
-    // What the client may read of the real folder, it still may; what it might write to, it gets a private one for.
-    plan.privateFolders.includes(path) || accessOf(plan, path) === "write"
+  const both = intersection(plan, floor);
+  // A folder that one of them has of its own stays empty, but for what that one shows in it.
+  const seen = both.rules.filter(({ access, path }) =>
+    access === "deny" || !(isCovered(plan, path) || isCovered(floor, path))
   );
+  const { rules, absent } = standing({ ...both, rules: seen });
+  const globs = [...plan.globs, ...floor.globs];
+  const pinned = pins({ ...both, rules }, globs.map(({ base }) => base));
+  const whole = { base: both.base, rules: combined([...rules, ...pinned]) };
   const narrowed: Plan = {
     ...whole,
-    globs: [...plan.globs, ...floor.globs],
+    globs,
     links: [...plan.links, ...floor.links],
     absent: [...plan.absent, ...floor.absent, ...absent],
-    privateFolders: [...new Set([...plan.privateFolders, ...own])].filter((path) =>
-      accessOf(whole, path) === "read" || (whole.base === "deny" && !rules.some((rule) => rule.path === path))
+    privateFolders: [...new Set([...plan.privateFolders, ...floor.privateFolders])].filter((path) =>
+      (plan.privateFolders.includes(path) || accessOf(plan, path) !== "deny") &&
+      ruleFor(whole, path)?.access !== "deny"
     ),
     network: plan.network && floor.network,
     unixSockets: plan.unixSockets && floor.unixSockets,

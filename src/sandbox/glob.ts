@@ -39,18 +39,50 @@ export function splitGlob(pattern: string): GlobPattern {
   return { base: `/${plain.join("/")}`, rest: special < 0 ? "" : parts.slice(special).join("/") };
 }
 
+/** Where one is in a pattern after part of a path: the places of each of its alternatives. */
+export type GlobState = readonly ReadonlySet<number>[];
+
+/** A pattern that is compared step by step, as a walk goes down. */
+export interface GlobSteps {
+  readonly start: GlobState;
+  /** After more of the path. */
+  readonly step: (state: GlobState, text: string) => GlobState;
+  /** Whether the path so far fits. */
+  readonly fits: (state: GlobState) => boolean;
+}
+
 /**
- * A test for paths relative to the base of the pattern.
+ * A pattern for paths relative to its base.
  * @throws ExecServerError `INVALID_PARAMS` for a pattern that makes no sense: it would deny nothing
  */
-export function globMatcher(rest: string): (relative: string) => boolean {
+export function globSteps(rest: string): GlobSteps {
   const expanded = alternatives(rest);
   if (expanded === undefined) throw malformed(rest);
   const all = expanded.map((one) => tokensOf(one, rest));
-  return (relative) => {
-    const characters = [...relative];
-    return all.some((tokens) => fits(tokens, characters));
+  return {
+    start: all.map((tokens) => enter(tokens, new Set(), 0)),
+    step: (state, text) => {
+      const characters = [...text];
+      return state.map((places, index) => advance(all[index] ?? [], places, characters));
+    },
+    fits: (state) => state.some((places, index) => isComplete(all[index] ?? [], places)),
   };
+}
+
+/** True when nothing that follows can fit any more. */
+export function isOver(state: GlobState): boolean {
+  return state.every((places) => places.size === 0);
+}
+
+/** The same text for the same state. */
+export function stateKey(state: GlobState): string {
+  return state.map((places) => [...places].sort((a, b) => a - b).join()).join(";");
+}
+
+/** A test for whole paths. @throws ExecServerError as {@link globSteps} */
+export function globMatcher(rest: string): (relative: string) => boolean {
+  const { start, step, fits } = globSteps(rest);
+  return (relative) => fits(step(start, relative));
 }
 
 function tokensOf(pattern: string, whole: string): Token[] {
@@ -107,33 +139,41 @@ function setOf(members: string): ((character: string) => boolean) | undefined {
   };
 }
 
-/** Walks all possible places in the pattern at once. A place is twice its index, plus one inside of it. */
-function fits(tokens: readonly Token[], characters: readonly string[]): boolean {
-  let places = new Set<number>();
-  /** A place, and those that are reached from it for nothing. */
-  const enter = (to: Set<number>, index: number) => {
-    to.add(2 * index);
-    const kind = tokens[index]?.kind;
-    if (kind === "star" || kind === "folders") enter(to, index + 1);
-  };
-  enter(places, 0);
+/** Adds a place, and those that are reached from it for nothing. A place is twice its index, plus one inside of it. */
+function enter(tokens: readonly Token[], to: Set<number>, index: number): Set<number> {
+  to.add(2 * index);
+  const kind = tokens[index]?.kind;
+  return kind === "star" || kind === "folders" ? enter(tokens, to, index + 1) : to;
+}
+
+/** Walks all possible places in the pattern at once. */
+function advance(
+  tokens: readonly Token[],
+  from: ReadonlySet<number>,
+  characters: readonly string[],
+): ReadonlySet<number> {
+  let places = from;
   for (const character of characters) {
+    if (places.size === 0) break;
     const next = new Set<number>();
     for (const place of places) {
       const index = place >> 1;
       const token = tokens[index];
-      if (token?.kind === "one" && token.fits(character)) enter(next, index + 1);
-      else if (token?.kind === "star" && character !== "/") enter(next, index);
+      if (token?.kind === "one" && token.fits(character)) enter(tokens, next, index + 1);
+      else if (token?.kind === "star" && character !== "/") enter(tokens, next, index);
       else if (token?.kind === "all") next.add(2 * index + 1);
       else if (token?.kind === "folders") {
         // Inside a name nothing may follow; after its slash, everything may.
-        if (character === "/") enter(next, index);
+        if (character === "/") enter(tokens, next, index);
         else next.add(2 * index + 1);
       }
     }
-    if (next.size === 0) return false;
     places = next;
   }
+  return places;
+}
+
+function isComplete(tokens: readonly Token[], places: ReadonlySet<number>): boolean {
   const last = tokens.length - 1;
   return places.has(2 * tokens.length) || (tokens[last]?.kind === "all" && places.has(2 * last + 1));
 }

@@ -1,8 +1,8 @@
 /** Remembers what a pattern matched, for a moment: a file helper asks before each request. */
-import { type DeniedGlob, type ScanBudget, scanGlob } from "./glob_scan.ts";
+import { type DeniedGlob, type GlobMatch, type ScanBudget, scanGlob } from "./glob_scan.ts";
 
 /** Finds what matches, within a budget. */
-export type GlobScanner = (glob: DeniedGlob, budget: ScanBudget) => Promise<readonly string[]>;
+export type GlobScanner = (glob: DeniedGlob, budget: ScanBudget) => Promise<readonly GlobMatch[]>;
 
 /** How old an answer may be. What appears in between is denied by the helper itself, by its name. */
 const MAX_AGE_MS = 1_000;
@@ -11,7 +11,7 @@ const MAX_ANSWERS = 64;
 
 /** A scanner with a memory. */
 export function createGlobScanner(now: () => number = () => performance.now()): GlobScanner {
-  const answers = new Map<string, { readonly at: number; readonly found: Promise<readonly string[]> }>();
+  const answers = new Map<string, { readonly at: number; readonly found: Promise<readonly GlobMatch[]> }>();
   return async (glob, budget) => {
     const key = JSON.stringify([glob.base, glob.rest, glob.depth]);
     let answer = answers.get(key);

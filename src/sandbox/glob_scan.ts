@@ -1,19 +1,21 @@
 /** What a denying pattern matches now: a walk with bounds, that refuses rather than leave something out. */
-import { readdir } from "node:fs/promises";
-import { posix } from "node:path";
+import { accessSync, constants } from "node:fs";
+import { entriesOf, type Entry } from "../files/entries.ts";
+import { childPath, nameText, type NativePath, shownPath, toRaw } from "../files/native_path.ts";
 import { hasCode, invalidParams } from "../protocol/error.ts";
 import { MAX_GLOB_SCAN_DEPTH } from "../protocol/sandbox.ts";
 import { clip } from "../protocol/quote.ts";
-import { globMatcher, splitGlob } from "./glob.ts";
-import { resolvePath } from "./resolve.ts";
+import { type GlobState, globSteps, isOver, splitGlob, stateKey } from "./glob.ts";
+import { isOpenToUs } from "./own_access.ts";
+import { follow, type Link, type Resolved, resolvePath } from "./resolve.ts";
+import { isKernels } from "./rules.ts";
 
 /** Entries that the patterns of one policy may look at: two seconds on a slow disk. */
 export const MAX_GLOB_SCAN_ENTRIES = 200_000;
 /** Paths that the patterns of one policy may deny. Each is a mount, and bwrap takes 9000 arguments. */
 export const MAX_GLOB_MATCHES = 1_000;
 
-/** Made by the kernel, and the sandbox's own inside: not looked into from above. */
-const KERNEL_FOLDERS = new Set(["/proc", "/sys", "/dev"]);
+const DENIES_EVERYTHING = "a glob pattern must not deny everything: deny `root`";
 
 /** A pattern of a plan. Plain data: it travels to the file helper, which also denies what appears later. */
 export interface DeniedGlob {
@@ -25,10 +27,29 @@ export interface DeniedGlob {
   readonly depth: number | undefined;
 }
 
+/** What a pattern denies now. */
+export interface GlobMatch {
+  /** A real path. */
+  readonly path: string;
+  /** Nothing below is granted again: all contents are meant, or nobody can know what they are. */
+  readonly whole: boolean;
+  /** Links that were followed from the base of the pattern. */
+  readonly links: readonly Link[];
+}
+
 /** What the scans of one policy may still use. */
 export interface ScanBudget {
   entries: number;
   matches: number;
+}
+
+/** A folder that is still to be looked at. */
+interface Waiting {
+  /** A real path, as bytes where it is not UTF-8. */
+  readonly path: NativePath;
+  readonly state: GlobState;
+  readonly level: number;
+  readonly links: readonly Link[];
 }
 
 /** The bounds of one policy. */
@@ -37,56 +58,88 @@ export function scanBudget(): ScanBudget {
 }
 
 /**
- * The pattern with its base looked up; or the path that does not exist, so that nothing matches yet.
+ * The pattern and where its base leads: what is missing there matches nothing yet.
  * @throws ExecServerError `INVALID_PARAMS` for a pattern that makes no sense
  */
-export function locateGlob(pattern: string, depth: number | undefined): DeniedGlob | { absent: string } {
+export function locateGlob(
+  pattern: string,
+  depth: number | undefined,
+): { readonly glob: DeniedGlob; readonly found: Resolved } {
   const { base, rest } = splitGlob(pattern);
-  globMatcher(rest); // says what is malformed, also where nothing is there yet
+  globSteps(rest); // says what is malformed, also where nothing is there yet
   const found = resolvePath(base);
-  return found.kind === "missing" ? { absent: found.path } : { base: found.path, rest, depth };
+  return { glob: { base: found.path, rest, depth }, found };
 }
 
 /**
- * The paths that match now, not below one another. Links are matched, not followed. A pattern that ends in `/**`
- * gives the folder whose contents it means, so that what is put there later is denied too.
- * @throws ExecServerError `INVALID_PARAMS` when a bound is reached, or a matching name is not UTF-8
+ * What matches now, not below one another, also behind links: what they lead to. A pattern that ends in `/**` gives the
+ * folder whose contents it means, so that what is put there later is denied too. A folder that cannot be listed is
+ * given as a whole, when a program of ours could get at something in it all the same.
+ * @throws ExecServerError `INVALID_PARAMS` when a bound is reached, or a match or a link to one is not UTF-8
  */
-export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<string[]> {
+export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<GlobMatch[]> {
   if (glob.rest === "" || glob.rest === "**") {
-    if (glob.base === "/") throw invalidParams("a glob pattern must not deny everything: deny `root`");
-    return [glob.base];
+    if (glob.base === "/") throw invalidParams(DENIES_EVERYTHING);
+    return [{ path: glob.base, whole: true, links: [] }];
   }
   const whole = glob.rest.endsWith("/**");
-  const matches = globMatcher(whole ? glob.rest.replace(/(\/\*\*)+$/, "") : glob.rest);
-  const found: string[] = [];
+  const { start, step, fits } = globSteps(whole ? glob.rest.replace(/(\/\*\*)+$/, "") : glob.rest);
+  const matches: GlobMatch[] = [];
+  const add = (path: NativePath, links: readonly Link[], isWhole: boolean) => {
+    if (typeof path !== "string") {
+      throw invalidParams(`\`${shownPath(path)}\` is not UTF-8 and cannot be denied`);
+    }
+    if (path === "/") throw invalidParams(DENIES_EVERYTHING);
+    if (--budget.matches < 0) {
+      throw invalidParams(
+        `glob patterns match more than ${MAX_GLOB_MATCHES} paths: deny a folder that holds them`,
+      );
+    }
+    matches.push({ path, links, whole: isWhole });
+  };
+  // Not looked into from elsewhere.
+  const isForeign = (path: NativePath) =>
+    typeof path === "string" && isKernels(path) && !isKernels(glob.base);
+
   const depth = glob.depth ?? MAX_GLOB_SCAN_DEPTH;
-  const queue: { path: string; relative: string; level: number }[] = [
-    { path: glob.base, relative: "", level: 1 },
-  ];
-  for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
-    for (const entry of await entriesOf(folder.path)) {
+  const levels = new Map<string, number>();
+  // What is behind links comes last: it is then mostly known by a way that nobody can replace.
+  const direct: Waiting[] = [{ path: glob.base, state: start, level: 1, links: [] }];
+  const linked: Waiting[] = [];
+  let behindLinks = 0;
+  const next = () => direct.pop() ?? linked[behindLinks++];
+  for (let folder = next(); folder !== undefined; folder = next()) {
+    const { links, level } = folder;
+    // By links one comes to the same folder again and again.
+    const key = `${toRaw(folder.path)}\0${stateKey(folder.state)}`;
+    const known = levels.get(key);
+    if (known !== undefined && (glob.depth === undefined || known <= level)) continue;
+    levels.set(key, level);
+    const entries = await listed(folder.path);
+    if (entries === undefined) add(folder.path, links, true);
+    for (const { rawName, kind } of entries ?? []) {
       if (--budget.entries < 0) {
         throw invalidParams(
           `glob patterns look at more than ${MAX_GLOB_SCAN_ENTRIES} entries: begin them in a deeper folder, or give \`glob_scan_max_depth\``,
         );
       }
-      const relative = folder.relative === "" ? entry.name : `${folder.relative}/${entry.name}`;
-      const path = posix.join(folder.path, entry.name);
-      if (matches(relative) && (!whole || entry.isDirectory())) {
-        if (entry.name.includes("\uFFFD")) {
-          throw invalidParams(`\`${clip(path)}\` is not UTF-8 and cannot be denied`);
-        }
-        if (--budget.matches < 0) {
-          throw invalidParams(
-            `glob patterns match more than ${MAX_GLOB_MATCHES} paths: deny a folder that holds them`,
-          );
-        }
-        found.push(path);
-      } else if (!entry.isDirectory() || KERNEL_FOLDERS.has(path)) {
+      const state = step(folder.state, nameText(rawName));
+      const below = step(state, "/");
+      const isMatch = fits(state);
+      if (!isMatch && isOver(below)) continue;
+      const path = childPath(folder.path, rawName);
+      const found = kind === "link" ? followed(path) : { path, kind, links: [] };
+      if (found === undefined || isForeign(found.path)) continue;
+      const behind = [...links, ...found.links];
+      const isFolder = found.kind === "directory";
+      if (found.kind === "closed" || (isMatch && (!whole || isFolder))) {
+        add(found.path, behind, whole || found.kind === "closed");
         continue;
-      } else if (folder.level < depth) {
-        queue.push({ path, relative, level: folder.level + 1 });
+      }
+      if (!isFolder || isOver(below)) continue;
+      if (level < depth) {
+        const waiting = behind.length === 0 ? direct : linked;
+        waiting.push({ path: found.path, state: below, level: level + 1, links: behind });
       } else if (glob.depth === undefined) {
         throw invalidParams(
           `a glob pattern has to look deeper than ${MAX_GLOB_SCAN_DEPTH} folders: give \`glob_scan_max_depth\``,
@@ -94,7 +147,7 @@ export async function scanGlob(glob: DeniedGlob, budget: ScanBudget): Promise<st
       }
     }
   }
-  return found;
+  return matches;
 }
 
 /** True when a real path, or a folder above it, matches: also what was made after the scan. */
@@ -103,17 +156,48 @@ export function matchesGlob(glob: DeniedGlob, path: string): boolean {
   const prefix = glob.base === "/" ? "/" : `${glob.base}/`;
   if (!path.startsWith(prefix)) return false;
   if (glob.rest === "" || glob.rest === "**") return true;
-  const matches = globMatcher(glob.rest);
-  const parts = path.slice(prefix.length).split("/");
-  return parts.some((_, index) => matches(parts.slice(0, index + 1).join("/")));
+  const { start, step, fits } = globSteps(glob.rest);
+  let state = start;
+  return path.slice(prefix.length).split("/").some((name, index) => {
+    state = step(state, index === 0 ? name : `/${name}`);
+    return fits(state);
+  });
 }
 
-async function entriesOf(path: string) {
+/** Undefined for a folder that is closed to us, while a program of ours could use what is in it, or open it for us. */
+async function listed(folder: NativePath): Promise<readonly Entry[] | undefined> {
   try {
-    return await readdir(path, { withFileTypes: true });
+    const entries = await entriesOf(folder);
+    accessSync(folder, constants.X_OK); // names alone do not help: nothing in there could be covered
+    return entries;
   } catch (error) {
-    // What we may not list, or is gone, the sandbox cannot read either.
-    if (hasCode(error) && ["EACCES", "EPERM", "ENOENT", "ENOTDIR"].includes(error.code)) return [];
+    if (!hasCode(error)) throw error;
+    if (["EACCES", "EPERM"].includes(error.code)) return isOpenToUs(folder, constants.X_OK) ? undefined : [];
+    if (["ENOENT", "ENOTDIR"].includes(error.code)) return []; // it has gone
     throw error;
   }
+}
+
+/** Where a link leads; undefined where nobody can follow it. @throws ExecServerError when that cannot be known */
+function followed(
+  link: NativePath,
+):
+  | { readonly path: string; readonly kind: "directory" | "file" | "closed"; readonly links: readonly Link[] }
+  | undefined {
+  if (typeof link !== "string") {
+    throw invalidParams(
+      `\`${shownPath(link)}\` is not UTF-8, and a denied pattern could match behind this link`,
+    );
+  }
+  const found = follow(link);
+  if (!("problem" in found)) {
+    const { path, kind, links } = found;
+    return kind === "missing" ? undefined : { path, kind, links };
+  }
+  const { path, problem, code } = found;
+  if (code === "ELOOP" || code === "ENOTDIR") return undefined;
+  if (code === "EACCES" || code === "EPERM") {
+    return isOpenToUs(path, constants.X_OK) ? { path, kind: "closed", links: [] } : undefined;
+  }
+  throw invalidParams(`\`${clip(link)}\` ${problem}, and a denied pattern could match behind this link`);
 }

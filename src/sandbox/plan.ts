@@ -2,22 +2,16 @@
  * The one plan that a sandbox is made from: every path looked up, every doubt decided. Arguments of bwrap, the
  * profile for macOS, the key of a helper and the texts of errors all come from it.
  */
+import { statSync } from "node:fs";
 import process from "node:process";
 import { invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { GlobScanner } from "./glob_cache.ts";
 import { type DeniedGlob, scanGlob } from "./glob_scan.ts";
 import { rulesOfEntries } from "./plan_entries.ts";
-import { globRules } from "./plan_globs.ts";
-import { privateFolders, visibleRules } from "./plan_private.ts";
-import {
-  gitRules,
-  hiddenRules,
-  pins,
-  protectedRules,
-  requireFirmLinks,
-  standing,
-} from "./plan_protection.ts";
+import { withGlobs } from "./plan_globs.ts";
+import { isCovered, privateFolders, visibleRules } from "./plan_private.ts";
+import { auditRules, gitRules, limited, pins, requireFirmLinks, standing } from "./plan_protection.ts";
 import type { Policy } from "./policy.ts";
 import { type Link, resolvePath } from "./resolve.ts";
 import { accessOf, combined, type RuleTree } from "./rules.ts";
@@ -49,10 +43,14 @@ export interface PlanContext {
   readonly temporaryDirectories: readonly string[];
   /** `/tmp` and `/var/tmp` of its own, where the policy does not grant them: for processes, not for the file helper. */
   readonly privateTemp: boolean;
-  /** Must stay visible below private folders: the program. */
+  /** False: that alone does not make the folder to start in visible below a private folder. */
+  readonly cwdVisible?: boolean;
+  /** Files that must stay visible below private folders: the program. */
   readonly visible?: readonly string[];
   /** Must not be replaced from inside: our own executable, bwrap. */
   readonly protect?: readonly string[];
+  /** Folder of the server's audit log: no root itself, and what lies directly in it cannot be changed from inside. */
+  readonly auditFolder?: string | undefined;
   /** Must not be read from inside: what would let a program connect to us. */
   readonly hide?: readonly string[];
   readonly unixSockets?: boolean;
@@ -76,23 +74,26 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   let rules = found.rules;
   requireFirmLinks(tree(rules), found.followed);
   rules = [...rules, ...await gitRules(tree(rules))];
-  rules = [...rules, ...protectedRules(tree(rules), context.protect ?? [])];
-  rules = [...rules, ...hiddenRules(tree(rules), context.hide ?? [])];
-  rules = [...rules, ...pins(tree(rules))];
-  const globbed = await globRules(found.globs, context.scan ?? scanGlob);
-  rules = globbed.over(rules);
+  rules = [...rules, ...auditRules(tree(rules), context.auditFolder)];
+  rules = limited(tree(rules), context.protect ?? [], "read");
+  rules = limited(tree(rules), context.hide ?? [], "deny");
+  rules = await withGlobs(tree(rules), found.globs, context.scan ?? scanGlob);
 
   const { rules: standingRules, absent } = standing(tree(rules));
+  const pinned = pins(tree(standingRules), found.globs.map(({ base }) => base));
   const cwd = context.cwd === undefined ? undefined : resolvePath(context.cwd);
   if (cwd && cwd.kind !== "directory") {
     throw invalidParams(`cwd \`${clip(context.cwd ?? "")}\` is no directory`);
   }
   const settled = { base: found.base, rules: standingRules };
   const own = privateFolders(settled, { privateTemp: context.privateTemp, platform });
-  const visible = [...(context.cwd === undefined ? [] : [context.cwd]), ...(context.visible ?? [])];
+  const visible = [
+    ...(context.cwd === undefined || context.cwdVisible === false ? [] : [context.cwd]),
+    ...(context.visible ?? []).filter(isRegularFile), // nobody asks for a socket as program but to reach it
+  ];
   const plan: Plan = {
     base: found.base,
-    rules: combined([...standingRules, ...visibleRules(settled, own, visible, policy.network)]),
+    rules: combined([...standingRules, ...pinned, ...visibleRules(settled, own, visible, policy.network)]),
     globs: found.globs,
     links: cwd ? [...found.links, ...cwd.links] : found.links,
     absent: [...found.absent, ...absent],
@@ -106,6 +107,14 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
   return plan;
 }
 
+function isRegularFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false; // the start will say so
+  }
+}
+
 /**
  * Refuses a plan whose starting folder cannot be seen: bwrap would fail, in its own words.
  * @throws ExecServerError `INVALID_PARAMS`
@@ -113,9 +122,10 @@ export async function planOf(policy: Policy, context: PlanContext): Promise<Plan
 export function requireVisibleCwd(plan: Plan): void {
   const { cwd } = plan;
   if (cwd === undefined || cwd === "/" || plan.privateFolders.includes(cwd)) return;
-  if (accessOf(plan, cwd) === "deny") {
-    throw invalidParams(
-      `cwd \`${clip(cwd)}\` is hidden by the sandbox: let it be read, or start in another folder`,
-    );
-  }
+  const why = isCovered(plan, cwd)
+    ? "it lies in a folder that this sandbox has of its own, and is no root; start elsewhere"
+    : accessOf(plan, cwd) === "deny"
+    ? "let it be read, or start in another folder"
+    : undefined;
+  if (why !== undefined) throw invalidParams(`cwd \`${clip(cwd)}\` is hidden by the sandbox: ${why}`);
 }

@@ -66,13 +66,15 @@ export function rulesOfEntries(policy: Policy, context: EntryContext): EntryRule
   const globs: DeniedGlob[] = [];
   const rules: Rule[] = [];
   const absent: string[] = [];
-  for (const pattern of patternsOf(policy)) {
-    const located = locateGlob(pattern, policy.globDepth);
-    if ("absent" in located) absent.push(located.absent);
-    else globs.push(located);
-  }
   const links: Link[] = [];
   const followed: Followed[] = [];
+  for (const pattern of patternsOf(policy)) {
+    const { glob, found } = locateGlob(pattern, policy.globDepth);
+    links.push(...found.links);
+    followed.push({ asked: pattern, access: "deny", found });
+    if (found.kind === "missing") absent.push(found.path);
+    else globs.push(glob);
+  }
   for (const wanted of policy.entries.flatMap((entry) => wantedOf(entry, base, policy, context))) {
     const found = resolvePath(wanted.path);
     const { access } = wanted;

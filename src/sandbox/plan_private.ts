@@ -35,6 +35,17 @@ function isRealFolder(path: string): boolean {
   return found?.path === path && found.kind === "directory";
 }
 
+/** Whether a path is a private folder or in one, without a rule in there that shows what the host has. */
+export function isCovered(
+  { privateFolders: own, ...tree }: RuleTree & { readonly privateFolders: readonly string[] },
+  path: string,
+): boolean {
+  const folder = own.find((one) => isWithin(path, one));
+  const rule = ruleFor(tree, path);
+  return folder !== undefined &&
+    (rule === undefined || rule.path === folder || !isWithin(rule.path, folder));
+}
+
 /** Rules that show again what a private folder would hide: it grants nothing new. */
 export function visibleRules(
   tree: RuleTree,

@@ -1,11 +1,22 @@
 /** What keeps rules from being got round: links, git's pointers, renamed folders, names that do not exist yet. */
+import { constants } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { posix } from "node:path";
-import { invalidParams } from "../protocol/error.ts";
+import { type ExecServerError, invalidParams } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import type { Followed } from "./plan_entries.ts";
-import { resolvePath, tryResolvePath } from "./resolve.ts";
-import { accessAbove, accessOf, isWithin, type Rule, ruleFor, type RuleTree } from "./rules.ts";
+import { isOpenToUs } from "./own_access.ts";
+import { follow, type Link, tryResolvePath } from "./resolve.ts";
+import {
+  accessAbove,
+  accessOf,
+  combined,
+  isKernels,
+  isWithin,
+  least,
+  type Rule,
+  type RuleTree,
+} from "./rules.ts";
 
 /** A `.git` file is one short line. */
 const MAX_GIT_POINTER_CHARACTERS = 8192;
@@ -17,16 +28,22 @@ const MAX_GIT_POINTER_CHARACTERS = 8192;
  */
 export function requireFirmLinks(tree: RuleTree, followed: readonly Followed[]): void {
   for (const { asked, access, found } of followed) {
-    const loose = found.links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
-    if (loose === undefined) continue;
     // A grant that adds nothing does no harm.
     if (access === "write" && accessAbove(tree, found.path) === "write") continue;
-    throw invalidParams(
-      `\`${clip(asked)}\` is reached through the link \`${
-        clip(loose.path)
-      }\`, which the sandbox could replace`,
-    );
+    const loose = looseLink(tree, found.links);
+    if (loose) throw replaceable(asked, loose);
   }
+}
+
+/** A link that the sandbox may replace. */
+export function looseLink(tree: RuleTree, links: readonly Link[]): Link | undefined {
+  return links.find((link) => accessOf(tree, posix.dirname(link.path)) === "write");
+}
+
+function replaceable(path: string, link: Link): ExecServerError {
+  return invalidParams(
+    `\`${clip(path)}\` is reached through the link \`${clip(link.path)}\`, which the sandbox could replace`,
+  );
 }
 
 /** A protected `.git` that is a file (worktree, submodule) names folders; hooks and settings are in those. */
@@ -52,47 +69,74 @@ async function pointer(path: string, pattern: RegExp): Promise<string | undefine
   return found === undefined ? undefined : posix.resolve(posix.dirname(path), found.trim());
 }
 
-/** Our own files that the sandbox could replace become readable only. */
-export function protectedRules(tree: RuleTree, paths: readonly string[]): Rule[] {
-  const rules: Rule[] = [];
-  for (const path of paths) {
-    const found = resolvePath(path);
-    if (found.kind === "missing" || accessOf(tree, found.path) !== "write") continue;
-    rules.push({ path: found.path, access: "read", kind: found.kind });
+/**
+ * Keeps the names in the folder of the audit log as they are: also of files that it is rotated to. Roots below it stay
+ * what they are.
+ * @throws ExecServerError `INVALID_PARAMS` when the folder itself is to be writable: it would silently not be
+ */
+export function auditRules(tree: RuleTree, folder: string | undefined): Rule[] {
+  const found = folder === undefined ? undefined : tryResolvePath(folder);
+  if (found?.kind !== "directory" || isKernels(found.path) || accessOf(tree, found.path) !== "write") {
+    return [];
   }
-  return rules;
+  if (found.path === "/" || tree.rules.some(({ path }) => path === found.path)) {
+    throw invalidParams(
+      `\`${clip(found.path)}\` cannot be made writable: the audit log of this server is in it`,
+    );
+  }
+  return [{ path: found.path, access: "read", kind: "directory" }];
 }
 
-/** What is hidden whatever the policy says. A path that does not exist is nothing to hide. */
-export function hiddenRules(tree: RuleTree, paths: readonly string[]): Rule[] {
-  const rules: Rule[] = [];
+/**
+ * The rules with which nothing at some paths or below them is more than `most`, whatever else the rules say: a deeper
+ * one would win over a rule for the path alone. A path that cannot be looked up is no path for the sandbox either.
+ * @throws ExecServerError `INVALID_PARAMS` when the sandbox could lead us elsewhere the next time, or a path is no text
+ */
+export function limited(tree: RuleTree, paths: readonly string[], most: "read" | "deny"): readonly Rule[] {
+  let { rules } = tree;
   for (const path of paths) {
-    const found = tryResolvePath(path);
-    if (!found || found.kind === "missing" || accessOf(tree, found.path) === "deny") continue;
-    rules.push({ path: found.path, access: "deny", kind: found.kind });
+    const found = follow(path);
+    if ("problem" in found) {
+      if (found.code === "EILSEQ") throw invalidParams(`\`${clip(path)}\` ${found.problem}`);
+      continue;
+    }
+    if (isKernels(found.path)) continue; // the sandbox has its own
+    if (found.kind === "missing" && most === "deny") continue; // nothing to hide
+    const loose = looseLink({ ...tree, rules }, found.links);
+    if (loose && isOpenToUs(posix.dirname(loose.path), constants.W_OK)) throw replaceable(path, loose);
+    const kept = rules.flatMap((rule) => {
+      if (!isWithin(rule.path, found.path)) return [rule];
+      return most === "deny" ? [] : [{ ...rule, access: least(rule.access, most) }];
+    });
+    const access = accessOf({ ...tree, rules: kept }, found.path);
+    rules = least(access, most) === access
+      ? kept
+      : combined([...kept, { path: found.path, access: most, kind: found.kind }]);
   }
   return rules;
 }
 
 /**
- * Makes mount points of the folders between a writable root and what is protected deep below it. A mount point
- * cannot be renamed; otherwise the folder could be moved away and built anew, without the protection.
+ * Makes mount points of the folders above what is protected, and of further ones with those above them, as far up as
+ * they can be written to. A mount point cannot be renamed; otherwise a folder could be moved away and built anew,
+ * without the protection.
  */
-export function pins(tree: RuleTree): Rule[] {
-  const made: Rule[] = [];
-  for (const rule of tree.rules) {
-    if (rule.access === "write") continue;
-    const root = ruleFor(tree, rule.path, true);
-    if (root?.access !== "write") continue;
+export function pins(tree: RuleTree, folders: readonly string[] = []): Rule[] {
+  const made = new Map<string, Rule>();
+  const guarded = tree.rules.filter((rule) => rule.access !== "write");
+  for (const lowest of [...guarded.map((rule) => posix.dirname(rule.path)), ...folders]) {
+    if (isKernels(lowest)) continue; // nothing can be moved there, and a pin would make it writable
+    // Once its own folder cannot be written to, nothing further up can be moved.
     for (
-      let path = posix.dirname(rule.path);
-      path !== root.path && path !== "/";
+      let path = lowest;
+      path !== "/" && !made.has(path) && accessOf(tree, path) === "write" &&
+      accessAbove(tree, path) === "write";
       path = posix.dirname(path)
     ) {
-      made.push({ path, access: "write", kind: "directory", pin: true });
+      made.set(path, { path, access: "write", kind: "directory", pin: true });
     }
   }
-  return made;
+  return [...made.values()];
 }
 
 /** Without the rules for missing paths where nothing can appear from inside; those are only watched. */
@@ -100,12 +144,8 @@ export function standing(tree: RuleTree): { rules: readonly Rule[]; absent: read
   const idle = tree.rules.filter((rule) =>
     rule.kind === "missing" && (rule.access === "write" || accessAbove(tree, rule.path) !== "write")
   );
-  const absent = idle.map((rule) => rule.path);
-  // A pin makes sense only above something protected.
-  const kept = tree.rules.filter((rule) => !idle.includes(rule));
-  const rules = kept.filter((rule) =>
-    !rule.pin ||
-    kept.some((other) => !other.pin && other.access !== "write" && isWithin(other.path, rule.path))
-  );
-  return { rules, absent };
+  return {
+    rules: tree.rules.filter((rule) => !idle.includes(rule)),
+    absent: idle.map((rule) => rule.path),
+  };
 }

@@ -39,6 +39,11 @@ export function isWithin(path: string, ancestor: string): boolean {
   return path === ancestor || ancestor === "/" || path.startsWith(`${ancestor}/`);
 }
 
+/** Of the kernel's making: a sandbox has `/proc` and `/dev` of its own, and `/sys` cannot be written to. */
+export function isKernels(path: string): boolean {
+  return isWithin(path, "/proc") || isWithin(path, "/sys") || isWithin(path, "/dev");
+}
+
 /** How many names a path has. */
 export function depthOf(path: string): number {
   return path === "/" ? 0 : path.split("/").length - 1;
@@ -71,7 +76,7 @@ export function inOrder<T extends { readonly path: string }>(rules: Iterable<T>)
   );
 }
 
-/** At one path the lesser access wins, and a real rule over a pin. */
+/** At one path the lesser access wins; a pin stays one, whatever else says the same there. */
 export function combined(rules: readonly Rule[]): Rule[] {
   const byPath = new Map<string, Rule>();
   for (const rule of rules) {
@@ -82,16 +87,15 @@ export function combined(rules: readonly Rule[]): Rule[] {
 }
 
 function stronger(a: Rule, b: Rule): Rule {
-  if (a.pin !== b.pin && a.access === b.access) return a.pin ? b : a;
+  if (a.pin !== b.pin && a.access === b.access) return a.pin ? a : b;
   return RANK[b.access] < RANK[a.access] ? b : a;
 }
 
-/** In every point the lesser of two trees. */
+/** In every point the lesser of two trees. Without pins: what is above something protected is another matter then. */
 export function intersection(a: RuleTree, b: RuleTree): RuleTree {
-  const rules = combined([...a.rules, ...b.rules]).map((rule): Rule => {
-    const access = least(accessOf(a, rule.path), accessOf(b, rule.path));
-    const { pin: _, ...rest } = rule;
-    return rule.pin && access === rule.access ? rule : { ...rest, access };
-  });
+  const rules = combined([...a.rules, ...b.rules].filter((rule) => !rule.pin)).map((rule): Rule => ({
+    ...rule,
+    access: least(accessOf(a, rule.path), accessOf(b, rule.path)),
+  }));
   return { base: least(a.base, b.base), rules };
 }

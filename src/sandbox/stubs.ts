@@ -5,14 +5,15 @@
  *
  * Only what the journal names is ever removed, and only with rmdir(2): a folder with something in it stays.
  */
-import { mkdir, readFile, rename, rmdir, stat, writeFile } from "node:fs/promises";
-import { lstatSync, readFileSync } from "node:fs";
+import { mkdir, open, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { constants, lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
-import { hasCode } from "../protocol/error.ts";
+import { hasCode, internalError, messageOf } from "../protocol/error.ts";
 import type { Plan } from "./plan.ts";
 import { readStat } from "../runtime/proc_stat.ts";
+import { makeOwnFolder } from "../runtime/user_folders.ts";
 import { isWithin } from "./rules.ts";
 
 /** The stand-ins of one sandbox. */
@@ -38,6 +39,8 @@ type Entries = v.InferOutput<typeof Journal>;
 /** A change of the journal takes a millisecond; who holds the lock longer has been killed. */
 const STALE_LOCK_MS = 10_000;
 const LOCK_RETRY_MS = 5;
+/** What a server that was killed was writing. */
+const UNFINISHED = /^stubs\..+\.new$/;
 
 /**
  * Opens the journal.
@@ -57,16 +60,22 @@ export function openStubJournal(folder: string): StubJournal {
     return turn;
   };
   const read = async (): Promise<Entries> => {
-    const text = await readFile(file, "utf8").catch(() => "{}");
     try {
-      return v.parse(Journal, JSON.parse(text));
+      return v.parse(Journal, JSON.parse(await ownText(file)));
     } catch {
-      return {}; // half a file from a full disk: what it named stays where it is
+      return {}; // none, not ours, or half a file from a full disk: what it named stays where it is
     }
   };
   const write = async (entries: Entries) => {
-    await writeFile(`${file}.new`, JSON.stringify(entries), { mode: 0o600 });
-    await rename(`${file}.new`, file);
+    // A name that nobody can know before, and nothing that is there already: a link would lead to another file.
+    const fresh = join(folder, `stubs.${crypto.randomUUID()}.new`);
+    try {
+      await writeFile(fresh, JSON.stringify(entries), { mode: 0o600, flag: "wx" });
+      await rename(fresh, file);
+    } catch (error) {
+      await rm(fresh, { force: true });
+      throw error;
+    }
   };
   /** Forgets owners, and removes what then has none. */
   const forget = async (entries: Entries, isGone: (owner: string) => boolean) => {
@@ -79,6 +88,12 @@ export function openStubJournal(folder: string): StubJournal {
     await write(kept);
   };
   const drop = (isGone: (owner: string) => boolean) => inTurn(async () => await forget(await read(), isGone));
+  const removeUnfinished = () =>
+    inTurn(async () => {
+      for (const name of (await readdir(folder)).filter((one) => UNFINISHED.test(one))) {
+        await rm(join(folder, name)).catch(() => {});
+      }
+    });
 
   return {
     async claim(plan) {
@@ -121,11 +136,13 @@ export function openStubJournal(folder: string): StubJournal {
         },
       };
     },
-    sweep: () =>
-      drop((owner) => {
+    async sweep() {
+      await removeUnfinished();
+      await drop((owner) => {
         const [pid = "", started] = owner.split(":");
         return startOf(Number(pid)) !== started;
-      }),
+      });
+    },
   };
 }
 
@@ -139,8 +156,24 @@ export function stubsBelow(journal: string, folder: string): string[] {
   }
 }
 
+/** The text of a file of ours. What is removed is what it names: nobody else may say that. */
+async function ownText(path: string): Promise<string> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const found = await handle.stat();
+    if (!found.isFile() || found.uid !== (process.getuid?.() ?? found.uid)) throw new Error("not ours");
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
+  }
+}
+
 async function takeLock(folder: string, lock: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    makeOwnFolder(folder);
+  } catch (error) {
+    throw internalError(`the journal of sandboxes cannot be kept: ${messageOf(error)}`);
+  }
   for (;;) {
     try {
       await mkdir(lock);

@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly floor?: Floor | undefined;
   /** Files and folders that no sandbox may read, whatever its policy says: what a program could connect to us with. */
   readonly secrets?: readonly string[] | undefined;
+  /** The audit log, which no sandbox may change. */
+  readonly auditLog?: string | undefined;
 }
 
 /** The defaults. */
@@ -124,7 +126,11 @@ export async function createServer(
   audit: Audit = NO_AUDIT,
 ): Promise<Server> {
   const info = localInfo();
-  const enforcement = createEnforcement({ floor: options.floor, secrets: options.secrets });
+  const enforcement = createEnforcement({
+    floor: options.floor,
+    secrets: options.secrets,
+    auditLog: options.auditLog,
+  });
   const sandboxedFiles = createSandboxedFiles(enforcement);
   const fileHandles = createFileHandles();
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];

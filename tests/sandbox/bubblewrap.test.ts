@@ -71,7 +71,8 @@ each("denied files, folders and patterns cannot be read, listed, changed or move
   );
   assert.not.match(output, /\.env\n|in\n|plain\n$/m);
   assert.match(output, /end\n$/);
-  assert.is(output.match(/Permission denied/g)?.length, 8, output);
+  assert.is(output.match(/Permission denied/g)?.length, 7, output);
+  assert.match(output, /cannot move 'a'.*busy/);
   assert.is(readFileSync(`${W}/plain`, "utf8"), "plain\n");
   assert.equal(namesIn(`${W}/secret`), ["in"]);
 });
@@ -94,7 +95,7 @@ each("protected names can be read, not changed, replaced or moved", async (accou
 
 each("a protected name that is missing cannot be made, and leaves nothing", async (account) => {
   const W = treeOf(account, "x");
-  const folder = treeOf(account);
+  const folder = tempDir(); // the journal is ours, whoever runs bwrap
   const journal = openStubJournal(folder);
   const plan = await workspace(W, at(`${W}/.codex`, "read"), at(`${W}/hidden`, "deny"));
   const claim = await journal.claim(plan);
@@ -376,7 +377,7 @@ each("a terminal stays the program's own: job control, and nobody else's", async
 
 each("nothing is left: no mounts, processes, files", async (account) => {
   const W = treeOf(account, "ws/.git/", "ws/d/");
-  const journal = openStubJournal(treeOf(account));
+  const journal = openStubJournal(tempDir());
   const mounts = readFileSync("/proc/self/mountinfo", "utf8");
   const plan: Plan = await workspace(
     `${W}/ws`,

@@ -258,7 +258,7 @@ test("a server that is killed while sandboxes begin leaves nothing that its next
 
 test("a stand-in that the journal cannot remember is not made", async () => {
   const state = tempDir();
-  fs.mkdirSync(join(state, "exec-server/stubs.json.new"), { recursive: true }); // as little writable as a full disk
+  fs.mkdirSync(join(state, "exec-server/stubs.json"), { recursive: true }); // as little writable as a full disk
   const { server } = await serverWith(state);
   try {
     const client = await server.connect();
@@ -270,7 +270,7 @@ test("a stand-in that the journal cannot remember is not made", async () => {
       client.call("fs/writeFile", { path: uri(join(folder, "made")), dataBase64: "", sandbox }),
     );
     assert.equal(fs.readdirSync(folder), []);
-    assert.equal(fs.readdirSync(join(state, "exec-server")), ["stubs.json.new"]);
+    assert.equal(fs.readdirSync(join(state, "exec-server")), ["stubs.json"]);
     await client.terminate();
   } finally {
     await server.stop();

@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { Buffer } from "node:buffer";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -230,8 +231,10 @@ test("special paths: cwd, workspace roots, subpaths, temporary directories", asy
     { workspaceRoots: [uri("one"), uri("two")] },
     { temporaryDirectories: [`${W}/tmp`, `${W}/no`] },
   );
-  assert.equal(brief(named, W).slice(1), [
-    "W/one write directory",
+  // Below /tmp, which is writable too: not even the roots themselves can be moved away.
+  assert.equal(brief(named, W).slice(1).filter((rule) => !rule.startsWith("/tmp/")), [
+    "W write directory pin",
+    "W/one write directory pin",
     "W/tmp write directory",
     "W/two write directory",
     "W/one/.git read directory",
@@ -240,7 +243,7 @@ test("special paths: cwd, workspace roots, subpaths, temporary directories", asy
   const byCwd = await planFrom(entries, { cwd: uri("two"), temporaryDirectories: [] });
   assert.equal(brief(byCwd, W).slice(1), ["W/two write directory"]);
   const context = await planFrom(entries, { cwd: uri("two"), policyContext: { cwd: uri("one") } });
-  assert.ok(brief(context, W).includes("W/one write directory"));
+  assert.ok(brief(context, W).includes("W/one write directory pin"));
 });
 
 test("a .git file protects what it points to, also the common folder", async () => {
@@ -252,13 +255,15 @@ test("a .git file protects what it points to, also the common folder", async () 
   assert.is(accessOf(plan, `${W}/main/file`), "write");
 });
 
-test("folders above something protected are pinned, those above a pattern's matches are not", async () => {
+test("folders above something protected are pinned, also above what a pattern matches", async () => {
   const W = tree("a/b/.git/", "c/d/.env");
   const plan = await planFrom([read, at(W, "write"), at(`${W}/a/b/.git`, "read"), glob(`${W}/**/.env`)]);
   assert.equal(brief(plan, W), [
     "W write directory",
     "W/a write directory pin",
+    "W/c write directory pin",
     "W/a/b write directory pin",
+    "W/c/d write directory pin",
     "W/a/b/.git read directory",
     "W/c/d/.env deny file",
   ]);
@@ -276,6 +281,61 @@ test("our own files below a writable root are protected", async () => {
   ]);
   const full = await planFrom([special("root", "write")], {}, { protect: [`${W}/dist/exec-server`] });
   assert.is(accessOf(full, `${W}/dist/exec-server`), "read");
+  assert.ok(brief(full, W).includes("W/dist write directory pin"), "also where everything can be written");
+});
+
+test("what is ours stays out of reach, whatever a policy says about what is in it", async () => {
+  const W = tree("own/deep/file", "secret/deep/file", "gone/");
+  const own = { protect: [`${W}/own`], hide: [`${W}/secret`] };
+  for (const base of ["deny", "read", "write"]) {
+    for (const access of ["read", "write"]) {
+      const entries = [
+        "",
+        "/own",
+        "/own/deep",
+        "/own/deep/file",
+        "/secret",
+        "/secret/deep",
+        "/secret/deep/file",
+      ];
+      const plan = await planFrom(
+        [special("root", base), ...entries.map((path) => at(`${W}${path}`, access))],
+        {},
+        own,
+      );
+      const found = ["/own", "/own/new", "/own/deep/file", "/secret", "/secret/new", "/secret/deep/file"]
+        .map((path) => accessOf(plan, `${W}${path}`));
+      assert.equal(found, ["read", "read", "read", "deny", "deny", "deny"], `${base} ${access}`);
+    }
+  }
+});
+
+test("what the kernel makes is not pinned: it would become writable", async () => {
+  const plan = await planFrom([
+    special("root", "write"),
+    at("/sys/kernel", "deny"),
+    glob("/sys/class/n*/**"),
+    glob("/proc/sys/**/x"),
+  ]);
+  assert.equal(plan.rules.filter((rule) => rule.access === "write").map(({ path }) => path), []);
+});
+
+test("what is ours and missing cannot be made; no link that can be replaced leads to it", async () => {
+  const W = tree("ws/", "real/key", "ws/key -> ../real/key", "firm -> real");
+  const missing = await planFrom([read, at(`${W}/ws`, "write")], {}, { protect: [`${W}/ws/state/own`] });
+  assert.ok(brief(missing, W).includes("W/ws/state read missing"));
+  const elsewhere = await planFrom([read, at(`${W}/ws`, "write")], {}, { protect: [`${W}/state/own`] });
+  assert.equal(brief(elsewhere, W), ["W/ws write directory"]);
+  for (const own of [{ protect: [`${W}/ws/key`] }, { hide: [`${W}/ws/key`] }]) {
+    assert.match(await refused(() => planFrom([read, at(`${W}/ws`, "write")], {}, own)), /could replace/);
+    await planFrom([read], {}, own);
+  }
+  symlinkSync(Buffer.from([0xff]), `${W}/bytes`);
+  for (const own of [{ protect: [`${W}/bytes/key`] }, { hide: [`${W}/bytes/key`] }]) {
+    assert.match(await refused(() => planFrom([read], {}, own)), /target is not UTF-8/);
+  }
+  const hidden = await planFrom([read, at(`${W}/ws`, "write")], {}, { hide: [`${W}/firm/key`] });
+  assert.is(accessOf(hidden, `${W}/real/key`), "deny");
 });
 
 test("patterns: what they match", () => {

@@ -32,6 +32,10 @@ test("connection files and tokens cannot be read or replaced from inside", async
         managed([special("root", "read"), at(folder, "write")]),
         managed([special("root", "write")]),
         managed([special("root", "read"), at(secret, "write")]),
+        // The file itself is deeper than the folder that hides it.
+        managed([special("root", "read"), at(file, "read")]),
+        managed([special("root", "read"), at(folder, "write"), at(secret, "read"), at(file, "write")]),
+        managed([special("minimal", "read"), at(folder, "read"), at(file, "write")]),
       ];
       for (const [index, sandbox] of policies.entries()) {
         const what = `${args.join(" ")}, policy ${index}`;
