@@ -14,7 +14,7 @@ import { answer, rawResponse, refuse } from "./http_rules.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Server } from "./server.ts";
 import { type LoadedTls, type TlsFront, tlsFront } from "./tls.ts";
-import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
+import { clearStaleSocket, listenPrivately, makingPath, nameSocket } from "./unix_socket.ts";
 
 /**
  * An empty pong, put before everything that a client sends, with `--bound-incoming`. Bun hands a connection whose client
@@ -97,12 +97,12 @@ export async function listen(
   });
   const front = tls === undefined ? undefined : tlsFront(http, tls);
   const listener = front?.server ?? http;
-  if ("path" in address) await clearStaleSocket(address.path);
-  await begin(listener, address);
+  const removeSocket = await begin(listener, address);
   return {
     url: urlOf(address, listener.address()),
     reloadCertificate: front && (() => reload(server, front)),
     async close() {
+      removeSocket();
       listener.close();
       gate.close();
       for (const closeConnection of server.connections) closeConnection();
@@ -120,15 +120,31 @@ export async function listen(
   };
 }
 
-function begin(listener: NetServer, address: ListenAddress): Promise<void> {
+/** @returns removes what is left of it in the file system */
+async function begin(listener: NetServer, address: ListenAddress): Promise<() => void> {
+  if (!("path" in address)) {
+    await listening(listener, () => listener.listen(address.port, address.host));
+    return () => {};
+  }
+  await clearStaleSocket(address.path);
+  const making = makingPath(address.path);
+  await listening(listener, () => listenPrivately(listener, making));
+  try {
+    return nameSocket(making, address.path);
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+function listening(listener: NetServer, start: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     listener.once("error", reject);
     listener.once("listening", () => {
       listener.off("error", reject);
       resolve();
     });
-    if ("path" in address) listenPrivately(listener, address.path);
-    else listener.listen(address.port, address.host);
+    start();
   });
 }
 
