@@ -247,6 +247,23 @@ test("no secret gets into it, with --audit-argv too", async () => {
   assert.equal(argv.slice(3), ["sh", "[redacted]", "--password=[redacted]"]);
 });
 
+test("a token with a quote and a backslash is in no line, and every line stays JSON", async () => {
+  const token = 'n-quote"and\\slash';
+  const file = join(tempDir(), "token");
+  writeFileSync(file, token);
+  const args = ["--audit-argv", "--ws-auth", "capability-token", "--ws-token-file", file];
+  const argv = ["/bin/echo", `a${token}b`, `\n${token.slice(1)}`, `\\${token}`];
+  const log = await withAudit(async (server) => {
+    const client = await server.connect({ headers: { authorization: `Bearer ${token}` } });
+    await client.startProcess(token, argv);
+    await client.collect(token);
+    await client.close();
+  }, { args });
+  const [start] = linesOf(log, "process.start");
+  assert.equal(start?.["argv"], [argv[0], "a[redacted]b", argv[2], "\\[redacted]"]);
+  assert.is(start?.["process"], "[redacted]");
+});
+
 test("its descriptor reaches no child, with pipes or in a terminal", async () => {
   await withAudit(async (server, log) => {
     const client = await server.connect();
