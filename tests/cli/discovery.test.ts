@@ -2,8 +2,10 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { Environment, ExecServerError } from "../../mod.ts";
 import { type CliOptions, runCli, runInShell, startCli } from "../harness/cli.ts";
 import { until } from "../harness/proc.ts";
 import { startServer, type TestServer, urlFile } from "../harness/server.ts";
@@ -172,6 +174,34 @@ test("a token can come from a file or the environment; in --url it works and war
       assert.not.ok(stderr.includes(token), stderr);
     }
   }));
+
+test("neither the token nor a password of a URL is in an error text", async () => {
+  const host = "127.0.0.1";
+  const secret = "hidden-from-errors";
+  const urls = [
+    `ws://${host}:99999/?token=${secret}`,
+    `ws://[zz]/?token=${secret}`,
+    `ws://user:${secret}@[zz]`,
+    `ws://user:${secret}@${host}:1/?token=${secret}`,
+    `wss://user:${secret}@${host}:1`,
+    `ws://user:a/${secret}@${host}:1/`,
+    `ws://a b/?token=${secret}`,
+    `ws://${host}:1/#token=${secret}`,
+    `unix:${tempDir()}/none?token=${secret}`,
+  ];
+  for (const url of urls) {
+    const byVariable = await runCli(["run", "--", "true"], { env: { EXEC_SERVER_URL: url } });
+    assert.match(byVariable.stderr, /^exec-server: /, url);
+    const byOption = await runCli(["ps", "--url", url, "--session", "x"]);
+    const thrown: unknown = await Environment.connect(url).catch((error: unknown) => error);
+    assert.instance(thrown, ExecServerError, url);
+    for (const text of [byVariable.stderr, byOption.stderr, inspect(thrown, { depth: null })]) {
+      assert.not.ok(text.includes(secret), text);
+    }
+  }
+  const nobody = await runCli(["info"], { env: { EXEC_SERVER_URL: `ws://user:${secret}@${host}:1` } });
+  assert.match(nobody.stderr, /cannot connect to ws:\/\/127\.0\.0\.1:1: /);
+});
 
 test("--url-file is read once: a pipe will do; what is wrong with --token-file is said of that", () =>
   withServers([[]], async ([server], runtime, cli) => {
