@@ -1,5 +1,16 @@
 // How commands find a server without being told its token, and that the token stays where it belongs.
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { inspect } from "node:util";
@@ -213,6 +224,34 @@ test("--url-file is read once: a pipe will do; what is wrong with --token-file i
     assert.equal([wrong.code, wrong.stderr], [2, "error: --token-file /dev/null is empty\n"]);
   }));
 
+test("a folder or a file that others could have written is not believed", () =>
+  withServers([[]], async ([server], runtime, cli) => {
+    assert.ok(server);
+    const folder = join(runtime, "exec-server");
+    const file = join(folder, `${server.pid}.json`);
+    const parent = async () => (await cli(["run", "--", "/bin/sh", "-c", "echo $PPID"])).stdout.trim();
+    const isFound = async (what: string, expected: boolean) =>
+      assert.is(await parent() === String(server.pid), expected, what);
+    await isFound("as it was made", true);
+    for (const [path, usual] of [[folder, 0o700], [file, 0o600]] as const) {
+      for (const mode of [0o020, 0o002]) {
+        chmodSync(path, usual | mode);
+        await isFound(`${path} ${mode.toString(8)}`, false);
+      }
+      chmodSync(path, usual);
+      if (process.getuid?.() !== 0) continue;
+      chownSync(path, 65534, 65534);
+      await isFound(`${path} of another user`, false);
+      chownSync(path, 0, 0);
+    }
+    renameSync(folder, `${folder}.real`);
+    symlinkSync(`${folder}.real`, folder);
+    await isFound("a link to the folder", false);
+    rmSync(folder);
+    renameSync(`${folder}.real`, folder);
+    await isFound("as it was made", true);
+  }));
+
 if (process.getuid?.() === 0) {
   test("another user of this machine cannot connect without the token", () =>
     withServers([[]], async ([server], runtime) => {
@@ -223,6 +262,8 @@ if (process.getuid?.() === 0) {
           env: { XDG_RUNTIME_DIR: runtime, EXEC_SERVER_URL: undefined, HOME: "/nonexistent", ...env },
         });
       const url = `ws://${new URL(server.url).host}`;
+      const local = await asNobody(`"$@" run -- echo here`);
+      assert.equal([local.code, local.stdout], [0, "here\n"], local.stderr);
       const refused = await asNobody('"$@" info', { EXEC_SERVER_URL: url });
       assert.is(refused.code, 1);
       assert.match(refused.stderr, /401 missing websocket bearer token/);
