@@ -105,6 +105,7 @@ export async function serve(options: Options): Promise<number> {
   if (mode.kind === "capability-token" && token !== undefined) warnOfShortToken(token, log);
   const floor = floorOption(options);
   const auditing = auditOptions(options, token);
+  auditing.warnOf(floor?.roots ?? [], log);
   const account = userOption(options);
   const { retention } = DEFAULT_SERVER_OPTIONS;
   const limits = serverLimits(options);

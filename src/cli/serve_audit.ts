@@ -1,5 +1,6 @@
 /** The options of `serve` for the audit log. */
-import { isAbsolute, resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { dirname, isAbsolute, relative, resolve } from "node:path";
 import process from "node:process";
 import { type Audit, NO_AUDIT, openAudit } from "../server/audit.ts";
 import type { Log } from "../server/log.ts";
@@ -10,6 +11,8 @@ import { type Options, switchOption, textOption, wordOption } from "./options.ts
 
 /** What `--audit-log` and what belongs to it say. */
 export interface AuditChoice {
+  /** Warns when a sandbox may write where the log is: it could fill, replace or remove it. */
+  warnOf(roots: readonly string[], log: Log): void;
   /**
    * Opens the log and writes its first line.
    * @param uid whom the server will run as
@@ -26,7 +29,7 @@ export function auditOptions(options: Options, token: string | undefined): Audit
   if (given === undefined) {
     if (fullArgv) throw new UsageError("--audit-argv needs --audit-log");
     if (onFailure !== "refuse") throw new UsageError("--audit-failure needs --audit-log");
-    return { open: () => Promise.resolve(NO_AUDIT) };
+    return { warnOf() {}, open: () => Promise.resolve(NO_AUDIT) };
   }
   if (given === "") throw new UsageError("--audit-log takes the path of a file");
   const path = isAbsolute(given) ? given : resolve(given); // it is opened again when it has been renamed
@@ -35,6 +38,14 @@ export function auditOptions(options: Options, token: string | undefined): Audit
     ...(token === undefined ? [] : [token]),
   ];
   return {
+    warnOf(roots, log) {
+      const root = roots.find((one) => isBelow(path, one));
+      if (root === undefined) return;
+      log(
+        "warn",
+        `--audit-log ${path} is in --sandbox-root ${root}, where sandboxes may write: keep it elsewhere`,
+      );
+    },
     open: (uid, log) =>
       openAudit({ path, fullArgv, onFailure, secrets, log }, {
         event: "server.started",
@@ -43,4 +54,14 @@ export function auditOptions(options: Options, token: string | undefined): Audit
         uid,
       }),
   };
+}
+
+/** @param folder canonical */
+function isBelow(path: string, folder: string): boolean {
+  try {
+    const way = relative(folder, realpathSync(dirname(path)));
+    return !/^\.\.(?:\/|$)/.test(way);
+  } catch {
+    return false; // opening it tells what is wrong
+  }
 }
