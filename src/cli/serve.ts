@@ -142,7 +142,8 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
-    limits: held,
+    // Over TLS every runtime tells how much of a message has come, at no cost.
+    limits: { ...held, boundIncoming: held.boundIncoming || where.tls !== undefined },
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",

@@ -2,6 +2,8 @@
 
 /** Largest message either side accepts: 64 MiB (what the reference client and server take). */
 export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+/** Largest message before `initialize` has succeeded: who has not said who they are yet has nothing large to say. */
+export const MAX_EARLY_MESSAGE_BYTES = 1024 * 1024;
 /** Messages above this leave in continuation frames: the reference client refuses frames above 16 MiB. */
 export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 /** Nesting of a message, counted with the envelope (126 levels inside `params`). */
