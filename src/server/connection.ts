@@ -117,9 +117,9 @@ export function serveConnection(
         session.pong(Number(payload));
       }
     },
-    closed(code, reason) {
-      server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
-      audit.closed(code);
+    closed(code, reason, own) {
+      server.log("debug", "connection closed", { peer, code, reason: clip(own?.reason ?? reason) });
+      audit.closed(own?.code ?? code, own?.reason);
       queue = early = [];
       queueHead = 0;
       isOpen = false;
@@ -200,6 +200,7 @@ export function serveConnection(
   const malformed = (problem: string) => {
     const text = `failed to parse websocket JSON-RPC message from exec-server websocket ${peer}: ${problem}`;
     channel.send(errorText(-1, -32600, text));
+    audit.malformed(session);
   };
 
   const violation = (reason: string) => {
