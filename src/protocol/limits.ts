@@ -20,7 +20,7 @@ export const MAX_READ_ANSWER_BYTES = 4 * 1024 * 1024;
 export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
 /** Largest block of `fs/readBlock` and `fs/writeBlock` (what the reference takes). */
 export const MAX_BLOCK_BYTES = 1024 * 1024;
-/** Files that one connection may have open with `fs/open` (as in the reference). */
+/** Files that one connection may have open with `fs/open`, unless `--max-file-handles` says otherwise (as in the reference). */
 export const MAX_FILE_HANDLES = 128;
 /** Longest `handleId`, in bytes of UTF-8 (as in the reference). */
 export const MAX_HANDLE_ID_BYTES = 32;

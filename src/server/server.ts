@@ -120,7 +120,7 @@ export async function createServer(
   const info = localInfo();
   const enforcement = createEnforcement({ floor: options.floor, secrets: options.secrets });
   const sandboxedFiles = createSandboxedFiles(enforcement);
-  const fileHandles = createFileHandles();
+  const fileHandles = createFileHandles(options.limits.fileHandles);
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();

@@ -6,6 +6,7 @@ import { frame, openTcp, openUpgraded, pingFlood, unfinishedRequests } from "../
 import { Opcode } from "../harness/raw_socket.ts";
 import { memoryOf, until } from "../harness/proc.ts";
 import { runServer, type TestServer, withServer } from "../harness/server.ts";
+import { managed, special } from "../sandbox/policies.ts";
 import { type JsonObject, RefusedError, type WireClient, WireError } from "../harness/wire_client.ts";
 
 const LIMIT_REACHED = -32012;
@@ -213,6 +214,42 @@ test("processes: of a session and of the server, and an ended one makes room", (
     for (const id of ["e", "f"]) await one.call("process/terminate", { processId: id });
     await until("these, too", () => closedOf(one) === 4);
     await Promise.all([one.terminate(), other.terminate()]);
+  }));
+
+test("open files of a connection and observations of a session", () =>
+  withServer(["--max-file-handles", "2", "--max-observations", "1"], async (server) => {
+    const [one, other] = [await server.connect(), await server.connect()];
+    const open = (client: WireClient, handleId: string) =>
+      client.call("fs/open", { handleId, path: "file:///etc/passwd" });
+    const failed = async (attempt: Promise<unknown>) => String(await failureOf(attempt));
+    for (const client of [one, other]) for (const id of ["a", "b"]) await open(client, id);
+    assert.match(await failed(open(one, "c")), "at most 2 file handles may be open per connection");
+    await one.call("fs/close", { handleId: "a" });
+    await open(one, "c");
+    const observe = (observeId: string) =>
+      other.call("process/observe", { sessionId: one.sessionId, processId: "p", as: observeId });
+    await one.startProcess("p", ["sleep", "600"]);
+    await observe("x");
+    assert.match(
+      await failed(observe("y")),
+      "this session has 1 observations already: end one, or raise --max-observations",
+    );
+    await other.call("process/unobserve", { processId: "x" });
+    await observe("y");
+    await one.call("process/terminate", { processId: "p" });
+    await Promise.all([one.terminate(), other.terminate()]);
+  }));
+
+test("a sandboxed file handle counts as any other, beyond the default too", () =>
+  withServer(["--max-file-handles", "130"], async (server) => {
+    const client = await server.connect();
+    const sandbox = managed([special("root", "read")]);
+    for (let count = 0; count < 130; count++) {
+      await client.call("fs/open", { handleId: `${count}`, path: "file:///etc/passwd", sandbox });
+    }
+    const more = client.call("fs/open", { handleId: "more", path: "file:///etc/passwd", sandbox });
+    assert.match(String(await failureOf(more)), "at most 130 file handles");
+    await client.terminate();
   }));
 
 function closedOf(client: WireClient): number {
