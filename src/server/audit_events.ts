@@ -158,7 +158,9 @@ export const AUDIT_EVENTS = {
       session: v.optional(session),
       method: text("Method of the wire, as the client wrote it"),
       code: text("Code of the error"),
-      path: v.optional(text("Of a file request: the file or directory, of a copy the source")),
+      path: v.optional(
+        text("Of a file request that could be read: the file or directory, of a copy the source"),
+      ),
       suppressed,
     }),
   },
