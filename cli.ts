@@ -55,11 +55,13 @@ cli.command("serve", "Serve this machine; prints one line, the URL, on stdout an
   .option("--max-message <size>", "Largest message of a client, from 1M to 64M (default: 64M)")
   .option(
     "--bound-incoming",
-    "Hold senders of large unfinished messages back: all of those take 32 MiB together; costs a fifth of the speed",
+    "Hold senders of large unfinished messages back: all of those take 32 MiB together; costs a quarter of the speed of ws:// and unix:, is always on over wss://",
   )
   .option("--max-sessions <count>", "Sessions, those without a connection too (default: 4096)")
   .option("--max-processes <count>", "Processes of all sessions that run (default: 4096)")
   .option("--max-session-processes <count>", "Processes of one session that run (default: 1024)")
+  .option("--max-file-handles <count>", "Files that one connection may have open (default: 128)")
+  .option("--max-observations <count>", "Processes of others that one session may watch (default: 256)")
   .option("--session-ttl <seconds>", "Life of a session without a connection (default: 90)")
   .option("--max-session-ttl <seconds>", "The longest life a client may ask for (default: 86400)")
   .option(

@@ -74,7 +74,7 @@ export const Environment = {
    * The machine where a server listens.
    * @param url `ws://…`, `wss://…` or `unix:PATH`, as the server printed it: with its token in the query
    * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `UNAUTHORIZED`, `REFUSED`, `TIMEOUT`, `UNKNOWN_SESSION`,
-   * `SESSION_ATTACHED`
+   * `SESSION_ATTACHED`, `INVALID_REQUEST` for what is no URL
    * @example
    * ```ts
    * import { Environment } from "./mod.ts";

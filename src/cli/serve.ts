@@ -9,7 +9,7 @@ import { setTraceable } from "../runtime/traceable.ts";
 import { type Account, findAccount } from "../server/account.ts";
 import { takeCustody } from "../server/custody.ts";
 import { isLocal, withToken } from "../server/address.ts";
-import { createAuth } from "../server/auth.ts";
+import { createAuth, LONG_TOKEN_CHARS } from "../server/auth.ts";
 import { descriptorLimit, withinDescriptors } from "../server/limits.ts";
 import { listen, type ListenOptions } from "../server/listen.ts";
 import { type Log, LOG_LEVELS, stderrLog } from "../server/log.ts";
@@ -69,6 +69,16 @@ function requireNoAuth({ address, tls }: ListenOptions, log: Log): void {
   log("warn", `--ws-auth none: ${who} may run commands as this user`);
 }
 
+/** Says what a token that a person has chosen means for everyone behind one address. */
+function warnOfShortToken(token: string, log: Log): void {
+  if (token.length >= LONG_TOKEN_CHARS) return;
+  log(
+    "warn",
+    `--ws-token-file: the token has fewer than ${LONG_TOKEN_CHARS} characters: it may be guessed, and who tries keeps ` +
+      "others of the same address out; take a random one (docs/auth.md)",
+  );
+}
+
 /** `--user`. @throws UsageError when there is no such user, or it is root */
 function userOption(options: Options): Account | undefined {
   const user = textOption(options, "user");
@@ -92,6 +102,7 @@ export async function serve(options: Options): Promise<number> {
     wordOption(options, "log-format", ["text", "json"], "text") === "json",
   );
   if (mode.kind === "none") requireNoAuth(where, log);
+  if (mode.kind === "capability-token" && token !== undefined) warnOfShortToken(token, log);
   const floor = floorOption(options);
   const auditing = auditOptions(options, token);
   if (floor && auditing.path !== undefined) requireOutside(auditing.path, floor.roots);
@@ -131,7 +142,8 @@ export async function serve(options: Options): Promise<number> {
         DEFAULT_SERVER_OPTIONS.shutdownGraceMs / 1000,
       ),
     floor,
-    limits: held,
+    // Over TLS every runtime tells how much of a message has come, at no cost.
+    limits: { ...held, boundIncoming: held.boundIncoming || where.tls !== undefined },
     retention: {
       maxBytes: sizeOption(options, "retained-output", retention.maxBytes),
       dropOldest: wordOption(options, "when-full", ["wait", "drop-oldest"], "wait") === "drop-oldest",

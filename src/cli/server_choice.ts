@@ -141,6 +141,7 @@ function webSocketUrl(url: string, where: string): string {
   throw new UsageError(`${where} must begin with ws://, wss:// or unix:`);
 }
 
+/** Also without user and password, which are for a proxy. */
 function withoutToken(url: string): string {
-  return url.replace(/(?<=[?&]token=)[^&#]+/g, "…");
+  return url.replace(/(?<=[?&]token=)[^&#]+/g, "…").replace(/^(wss?:\/\/)[^?#]*@/, "$1…@");
 }

@@ -25,5 +25,7 @@ export function serverLimits(options: Options): Limits {
     sessions: count("max-sessions", DEFAULT_LIMITS.sessions),
     processes: count("max-processes", DEFAULT_LIMITS.processes),
     sessionProcesses: count("max-session-processes", DEFAULT_LIMITS.sessionProcesses),
+    fileHandles: count("max-file-handles", DEFAULT_LIMITS.fileHandles),
+    observations: count("max-observations", DEFAULT_LIMITS.observations),
   };
 }

@@ -15,7 +15,7 @@ import { errorText, notificationText, parseMessage } from "../rpc/envelope.ts";
 import { type Frame, FRAME_VERSION, FrameKind, parseFrame } from "../rpc/frame.ts";
 import { createPending, type Sender } from "../rpc/pending.ts";
 import { deferred } from "../runtime/deferred.ts";
-import { targetOf, type TlsOptions } from "./target.ts";
+import { shownUrl, targetOf, type TlsOptions } from "./target.ts";
 import { tlsProblem } from "./tls_problem.ts";
 
 /** How to reach a server. */
@@ -80,8 +80,8 @@ export type EndListener = (code: number, reason: ExecServerError) => void;
 
 /**
  * Connects and does the handshake.
- * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `UNAUTHORIZED`, `REFUSED`, `TIMEOUT`, or the server's refusal
- * (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
+ * @throws ExecServerError `CONNECT_FAILED`, `TLS_FAILED`, `UNAUTHORIZED`, `REFUSED`, `TIMEOUT`, `INVALID_REQUEST` for a
+ * URL that is none, or the server's refusal (`UNKNOWN_SESSION`, `SESSION_ATTACHED`)
  */
 export async function connect(
   url: string | URL,
@@ -178,10 +178,10 @@ export async function connect(
   } catch (error) {
     channel.close(CloseCode.normal, "");
     if (limit.aborted && !options.signal?.aborted) {
-      throw new ExecServerError("TIMEOUT", `${at(url)} did not answer the handshake in time`);
+      throw new ExecServerError("TIMEOUT", `${shownUrl(url)} did not answer the handshake in time`);
     }
     if (error instanceof ExecServerError && error.code === "DISCONNECTED") {
-      throw new ExecServerError("CONNECT_FAILED", `${at(url)}: ${error.message} during the handshake`, {
+      throw new ExecServerError("CONNECT_FAILED", `${shownUrl(url)}: ${error.message} during the handshake`, {
         cause: error,
       });
     }
@@ -207,7 +207,7 @@ function openSocket(
       perMessageDeflate: false,
     });
   } catch (error) {
-    throw new ExecServerError("CONNECT_FAILED", `cannot connect to ${at(url)}: ${messageOf(error)}`, {
+    throw new ExecServerError("CONNECT_FAILED", `cannot connect to ${shownUrl(url)}: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -224,7 +224,7 @@ function openSocket(
     reject(
       new ExecServerError(
         problem === undefined ? "CONNECT_FAILED" : "TLS_FAILED",
-        `cannot connect to ${at(url)}: ${problem ?? error.message}`,
+        `cannot connect to ${shownUrl(url)}: ${problem ?? error.message}`,
         { cause: error },
       ),
     );
@@ -234,15 +234,12 @@ function openSocket(
     response.on("data", (chunk: Buffer) => chunks.push(chunk));
     response.on("end", () => {
       const body = clip(Buffer.concat(chunks).toString().trim());
-      const text = `${at(url)} refused the connection: ${response.statusCode ?? 0}${body && ` ${body}`}`;
+      const text = `${shownUrl(url)} refused the connection: ${response.statusCode ?? 0}${
+        body && ` ${body}`
+      }`;
       reject(new ExecServerError(response.statusCode === 401 ? "UNAUTHORIZED" : "REFUSED", text));
       socket.terminate();
     });
   });
   return promise.finally(() => options.signal?.removeEventListener("abort", abort));
-}
-
-/** The URL without its query, which may hold a token. */
-function at(url: string | URL): string {
-  return clip(String(url).replace(/\?.*$/s, ""));
 }

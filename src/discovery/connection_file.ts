@@ -20,6 +20,9 @@ import { isRunning, readStat } from "../runtime/proc_stat.ts";
 import { send } from "../runtime/signal.ts";
 import { stateFolder } from "../runtime/user_folders.ts";
 
+/** Of a mode: its group or everyone may write. */
+const WRITABLE_BY_OTHERS = 0o022;
+
 /** What such a file says, as JSON. */
 const ConnectionFile = v.object({
   version: v.literal(1),
@@ -65,7 +68,7 @@ export function makeConnectionFolder(): string {
   const folder = connectionFolder();
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const found = lstatSync(folder);
-  if (!found.isDirectory() || found.uid !== (process.getuid?.() ?? found.uid)) {
+  if (!found.isDirectory() || !isOurs(found)) {
     throw Object.assign(new Error(`${folder} is no directory of this user`), { code: "EPERM" });
   }
   if ((found.mode & 0o077) !== 0) chmodSync(folder, 0o700);
@@ -119,18 +122,39 @@ export function parseConnectionFile(text: string): ServerConnection {
   return v.parse(ConnectionFile, value);
 }
 
-/** The servers of this user that are running, the youngest first. What servers left that were killed is removed. */
+/**
+ * The servers of this user that are running, the youngest first. What servers left that were killed is removed. What
+ * another user could have written, as XDG_RUNTIME_DIR may be theirs, is ignored: it would have us run our commands, and
+ * send what we write, where they want it.
+ */
 export function localServers(): LocalServer[] {
   const folder = connectionFolder();
+  if (!isOnlyOurs(folder, "folder")) return [];
   const servers: LocalServer[] = [];
   for (const name of namesIn(folder)) {
     const path = join(folder, name);
+    if (!isOnlyOurs(path, "file")) continue;
     const server = readConnectionFile(path);
     if (server?.host !== hostname()) continue;
     if (runs(server)) servers.push({ ...server, path });
     else rmSync(path, { force: true });
   }
   return servers.sort((one, other) => other.listeningSince.localeCompare(one.listeningSince));
+}
+
+/** False for a link, too: where it points to may change. */
+function isOnlyOurs(path: string, kind: "file" | "folder"): boolean {
+  try {
+    const found = lstatSync(path);
+    if (!(kind === "file" ? found.isFile() : found.isDirectory())) return false;
+    return isOurs(found) && (found.mode & WRITABLE_BY_OTHERS) === 0;
+  } catch {
+    return false; // there is none, or it is not ours to look at
+  }
+}
+
+function isOurs({ uid }: { readonly uid: number }): boolean {
+  return uid === (process.getuid?.() ?? uid);
 }
 
 function namesIn(folder: string): string[] {

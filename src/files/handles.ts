@@ -1,7 +1,7 @@
 /** The files that connections have open (`fs/open`), by the ids that their clients have chosen. */
 import { Buffer } from "node:buffer";
 import { ExecServerError, invalidRequest, RpcCode } from "../protocol/error.ts";
-import { MAX_FILE_HANDLES, MAX_HANDLE_ID_BYTES } from "../protocol/limits.ts";
+import { MAX_HANDLE_ID_BYTES } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
 import { requireReadLength, requireWriteLength } from "./block.ts";
 import type { OpenFile } from "./trait.ts";
@@ -36,8 +36,8 @@ interface Open {
   readonly uses: Set<Promise<unknown>>;
 }
 
-/** No open files yet. */
-export function createFileHandles(): FileHandles {
+/** No open files yet. @param most that one connection may have open */
+export function createFileHandles(most: number): FileHandles {
   const known = new WeakMap<AbortSignal, ConnectionHandles>();
   const ends = new Set<() => void>();
   const closing = new Set<Promise<void>>();
@@ -59,7 +59,7 @@ export function createFileHandles(): FileHandles {
         ends.delete(end);
         end();
       }, { once: true });
-      const made = handlesIn(files, letGo, connection);
+      const made = handlesIn(files, letGo, connection, most);
       known.set(connection, made);
       return made;
     },
@@ -82,6 +82,7 @@ function handlesIn(
   files: Map<string, Open>,
   letGo: (file: Open) => void,
   connection: AbortSignal,
+  most: number,
 ): ConnectionHandles {
   const forget = (handleId: string, file: Open) => {
     if (files.get(handleId) === file) files.delete(handleId);
@@ -106,8 +107,8 @@ function handlesIn(
         throw invalidRequest(`file handle ID must not exceed ${MAX_HANDLE_ID_BYTES} bytes`);
       }
       if (files.has(handleId)) throw invalidRequest(`file handle \`${handleId}\` already exists`);
-      if (files.size >= MAX_FILE_HANDLES) {
-        throw invalidRequest(`at most ${MAX_FILE_HANDLES} file handles may be open per connection`);
+      if (files.size >= most) {
+        throw invalidRequest(`at most ${most} file handles may be open per connection`);
       }
       connection.throwIfAborted();
       const file: Open = { opened: open(), uses: new Set() };

@@ -29,12 +29,14 @@ import type { Route } from "../rpc/route.ts";
 const MAX_LINE_BYTES = MAX_MESSAGE_BYTES + 4096;
 /** Who gives up ends the whole helper. */
 const NEVER_ABORTED = new AbortController().signal;
+/** The server counts what its connections have open. */
+const ANY_HANDLES = Infinity;
 const NEWLINE = new Uint8Array([10]);
 
 /** Answers requests, several at the same time, until the input ends and all of them are answered. */
 export async function serveRequests(streams: HelperStreams): Promise<void> {
   let opened: { readonly policy: HelperPolicy; readonly routes: ReadonlyMap<string, Route> } | undefined;
-  const handles = createFileHandles();
+  const handles = createFileHandles(ANY_HANDLES);
   const running = new Set<Promise<void>>();
   const say = (message: object) => streams.write(`${JSON.stringify(message)}\n`);
   const take = (line: string) => {
@@ -79,7 +81,7 @@ export async function serveOnce(streams: HelperStreams): Promise<void> {
     if (!lines.push(bytes.length > 0 ? bytes : NEWLINE)) throw new Error("the request is too long");
   }
   const { policy, method, params } = readSingle(first);
-  const handles = createFileHandles();
+  const handles = createFileHandles(ANY_HANDLES);
   streams.write(`${JSON.stringify(await answer(routesOf(policy, handles), method, params))}\n`);
   await handles.close();
 }

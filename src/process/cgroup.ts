@@ -14,6 +14,7 @@ import { basename, join } from "node:path";
 import process from "node:process";
 import { type LimitedLeaf, limitedLeaf, type Limits } from "./cgroup_limits.ts";
 import {
+  ageOf,
   findCgroup,
   foldersIn,
   giveFolder,
@@ -56,11 +57,18 @@ const PREFIX = "exec-server-";
 /** To stand still takes a process in the kernel a moment, one that waits for a dead disk for ever. */
 const STILL_LIMIT_MS = 50;
 
-/** Removes what servers left that have no process any more. */
+/** An empty cgroup that is younger may be one that a server is just making. */
+const MAKING_MS = 60_000;
+
+/**
+ * Removes what servers left that have no process any more. The pid in the name may be of another pid namespace: that
+ * there is such a process here means nothing once the cgroup is old. As PID 1 of a container there always is one.
+ */
 function removeStale(origin: string): void {
   for (const folder of foldersIn(origin)) {
     const pid = /^exec-server-(\d+)-/.exec(basename(folder))?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`) && !isPopulated(folder)) removeCgroup(folder);
+    if (pid === undefined || isPopulated(folder)) continue;
+    if (!existsSync(`/proc/${pid}`) || ageOf(folder) >= MAKING_MS) removeCgroup(folder);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Files and folders of a cgroup2 hierarchy (cgroup-v2.rst). */
-import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -91,6 +91,12 @@ export function processesIn(path: string): number[] {
 /** True while a living process is in it or below. */
 export function isPopulated(path: string): boolean {
   return /^populated 1$/m.test(readText(join(path, "cgroup.events")));
+}
+
+/** How long ago a cgroup was made or has got its last child, in ms; 0 when nobody knows. */
+export function ageOf(path: string): number {
+  const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return changed === undefined ? 0 : Date.now() - changed;
 }
 
 /** Removes a cgroup and all below it, as far as they are empty. */

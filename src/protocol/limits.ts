@@ -2,6 +2,8 @@
 
 /** Largest message either side accepts: 64 MiB (what the reference client and server take). */
 export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+/** Largest message before `initialize` has succeeded: who has not said who they are yet has nothing large to say. */
+export const MAX_EARLY_MESSAGE_BYTES = 1024 * 1024;
 /** Messages above this leave in continuation frames: the reference client refuses frames above 16 MiB. */
 export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 /** Nesting of a message, counted with the envelope (126 levels inside `params`). */
@@ -18,7 +20,7 @@ export const MAX_READ_ANSWER_BYTES = 4 * 1024 * 1024;
 export const MAX_READ_FILE_BYTES = 45 * 1024 * 1024;
 /** Largest block of `fs/readBlock` and `fs/writeBlock` (what the reference takes). */
 export const MAX_BLOCK_BYTES = 1024 * 1024;
-/** Files that one connection may have open with `fs/open` (as in the reference). */
+/** Files that one connection may have open with `fs/open`, unless `--max-file-handles` says otherwise (as in the reference). */
 export const MAX_FILE_HANDLES = 128;
 /** Longest `handleId`, in bytes of UTF-8 (as in the reference). */
 export const MAX_HANDLE_ID_BYTES = 32;

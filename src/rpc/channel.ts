@@ -15,6 +15,14 @@ export const CloseCode = {
   takenOver: 4001,
 } as const;
 
+/** The code that the library sends for a frame that it refuses (RFC 6455, section 7.4.1). */
+function refusalOf(error: Error): OwnClose | undefined {
+  const name = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (!name.startsWith("WS_ERR_")) return undefined; // the network's
+  const code = { WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009, WS_ERR_INVALID_UTF8: 1007 }[name] ?? 1002;
+  return { code, reason: error.message };
+}
+
 /** What a channel tells its owner. */
 export interface ChannelEvents {
   /** A message; undefined when it was not valid UTF-8. */
@@ -23,8 +31,14 @@ export interface ChannelEvents {
   frame?(message: Uint8Array): void;
   /** A pong came back; the text of the ping. */
   pong(payload: string): void;
-  /** The connection is gone; called once. */
-  closed(code: number, reason: string): void;
+  /** The connection is gone; called once. @param own how our end has ended it; absent when it has not */
+  closed(code: number, reason: string, own?: OwnClose): void;
+}
+
+/** The close code that the peer got, and why. The library reports 1006 when the peer does not answer it. */
+export interface OwnClose {
+  readonly code: number;
+  readonly reason: string;
 }
 
 /** A connection that carries text messages. */
@@ -92,6 +106,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
   let backlog = 0;
   let drainers: (() => void)[] = [];
   let open = true;
+  let own: OwnClose | undefined;
 
   let lastSign = performance.now();
   let lastPing = lastSign;
@@ -100,7 +115,10 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
   const heartbeat = setInterval(() => {
     const now = performance.now();
     pings = 0;
-    if (now - lastSign >= PEER_TIMEOUT_MS) return socket.terminate();
+    if (now - lastSign >= PEER_TIMEOUT_MS) {
+      own ??= { code: 1006, reason: `silent for ${PEER_TIMEOUT_MS / 1000} s` };
+      return socket.terminate();
+    }
     if (now - lastPing < PING_INTERVAL_MS) return;
     lastPing = now;
     if (socket.readyState === socket.OPEN) socket.ping();
@@ -158,6 +176,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
 
   const close = (code: number, reason: string) => {
     closing = true;
+    own ??= { code, reason };
     if (socket.isPaused) socket.resume(); // the peer's close frame must be read
     socket.close(code, reason);
     const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
@@ -190,14 +209,15 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
     alive();
     if (load) pinged(payload);
   });
-  socket.on("error", () => {}); // always followed by `close`; without a listener it would end the program
+  // Always followed by `close`; without a listener it would end the program.
+  socket.on("error", (error) => own ??= refusalOf(error));
   socket.on("close", (code, reason) => {
     if (!open) return;
     open = false;
     drainers = [];
     shared.outgoingBytes -= backlog;
     clearInterval(heartbeat);
-    events.closed(code, reason.toString());
+    events.closed(code, reason.toString(), own);
   });
 
   return {

@@ -101,6 +101,12 @@ function createAudit(
   let refusals = 0;
   let suppressed = 0;
 
+  /** Each text before it is escaped: JSON writes quotes and backslashes in another way, and a secret may have some. */
+  const withoutSecrets = (_name: string, value: unknown) =>
+    typeof value === "string"
+      ? hidden.reduce((text, secret) => text.replaceAll(secret, REDACTED), value)
+      : value;
+
   /** Says on stderr when the log fails, and when it works again. */
   const watch = () => {
     const { problem } = file;
@@ -113,8 +119,8 @@ function createAudit(
   };
 
   const write = (event: AuditEvent): boolean => {
-    const line = JSON.stringify({ time: new Date().toISOString(), run, seq: ++seq, ...event });
-    return file.append(`${hidden.reduce((text, secret) => text.replaceAll(secret, REDACTED), line)}\n`);
+    const line = { time: new Date().toISOString(), run, seq: ++seq, ...event };
+    return file.append(`${JSON.stringify(line, withoutSecrets)}\n`);
   };
 
   const record = (event: AuditEvent) => {

@@ -6,17 +6,19 @@ import type { Call, Route } from "../rpc/route.ts";
 import type { Session } from "../session/session.ts";
 import { type Audit, sessionDigest } from "./audit.ts";
 import type { AuditEventName } from "./audit_events.ts";
-import { recorder } from "./audit_requests.ts";
+import { recorder, refusedPath } from "./audit_requests.ts";
 
 /** Answers a request. */
 type Run = (call: Call) => unknown;
 
 /** A connection, as the audit log sees it. */
 export interface ConnectionAudit {
-  /** It is gone. */
-  closed(code: number): void;
+  /** It is gone. @param reason why we have ended it */
+  closed(code: number, reason: string | undefined): void;
   /** Something has happened to its session. */
   session(event: Extract<AuditEventName, `session.${string}`>, session: Session): void;
+  /** A message could not be read. Nothing of it is recorded: nobody knows what it is. */
+  malformed(session: Session | undefined): void;
   /** A request was refused before anything was done for it. */
   refused(method: string, error: unknown, session: Session | undefined): void;
   /**
@@ -28,6 +30,7 @@ export interface ConnectionAudit {
 
 const NOT_RECORDED: ConnectionAudit = {
   closed() {},
+  malformed() {},
   session() {},
   refused() {},
   prepare: (route, params, _session, frame) => decoded(route, params, frame),
@@ -40,23 +43,27 @@ export function auditConnection(audit: Audit, peer: string): ConnectionAudit {
   const began = performance.now();
   audit.record({ event: "connection.opened", connection, peer });
 
-  const refused = (method: string, error: unknown, session: Session | undefined) => {
+  const ofSession = (session: Session | undefined) => session && { session: sessionDigest(session.id) };
+  const refused = (method: string, error: unknown, session: Session | undefined, path?: string) => {
     const { code } = toExecServerError(error);
     if (!isRefusal(code)) return;
     audit.refused({
       event: "request.refused",
       connection,
-      ...(session && { session: sessionDigest(session.id) }),
+      ...ofSession(session),
       method: clip(method),
       code,
+      ...(path !== undefined && { path }),
     });
   };
 
   return {
-    closed(code) {
+    closed(code, reason) {
       const durationMs = Math.round(performance.now() - began);
-      audit.record({ event: "connection.closed", connection, peer, code, durationMs });
+      const why = reason !== undefined && { reason };
+      audit.record({ event: "connection.closed", connection, peer, code, ...why, durationMs });
     },
+    malformed: (session) => audit.refused({ event: "message.refused", connection, ...ofSession(session) }),
     session: (event, { id }) => audit.record({ event, connection, session: sessionDigest(id) }),
     refused,
     prepare(route, params, session, frame) {
@@ -69,12 +76,14 @@ export function auditConnection(audit: Audit, peer: string): ConnectionAudit {
           try {
             audit.requireWritable();
           } catch (error) {
-            refused(name, error, session);
+            refused(name, error, session, refusedPath(route.method, params));
             throw error;
           }
         }
         const failed = (error: unknown) =>
-          record ? record(toExecServerError(error).code) : refused(name, error, session);
+          record
+            ? record(toExecServerError(error).code)
+            : refused(name, error, session, refusedPath(route.method, params));
         try {
           const result = run(call);
           // Seen, not waited for: the answer goes out as it does without us.

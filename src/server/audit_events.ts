@@ -56,7 +56,8 @@ export const AUDIT_EVENTS = {
     fields: v.strictObject({
       connection,
       peer,
-      code: count("Close code of the WebSocket; 1006: it broke"),
+      code: count("Close code of the WebSocket, the server's when it has ended it; 1006: it broke"),
+      reason: v.optional(text("Why the server has ended it; absent when it has not")),
       durationMs: count("How long it was open, in ms"),
     }),
   },
@@ -68,6 +69,10 @@ export const AUDIT_EVENTS = {
       reason: text("Its reason phrase"),
       suppressed,
     }),
+  },
+  "socket.refused": {
+    meaning: "A socket that was closed before a request had come: too slow, too many, no HTTP, no TLS",
+    fields: v.strictObject({ peer, reason: text("Why"), suppressed }),
   },
   "session.opened": {
     meaning: "A connection has begun a session",
@@ -142,6 +147,10 @@ export const AUDIT_EVENTS = {
       outcome,
     }),
   },
+  "message.refused": {
+    meaning: "A message that could not be read as a request",
+    fields: v.strictObject({ connection, session: v.optional(session), suppressed }),
+  },
   "request.refused": {
     meaning: "Any other request that was refused: not one that failed, such as the read of a missing file",
     fields: v.strictObject({
@@ -149,6 +158,9 @@ export const AUDIT_EVENTS = {
       session: v.optional(session),
       method: text("Method of the wire, as the client wrote it"),
       code: text("Code of the error"),
+      path: v.optional(
+        text("Of a file request that could be read: the file or directory, of a copy the source"),
+      ),
       suppressed,
     }),
   },

@@ -51,6 +51,14 @@ export function recorder(audit: Audit, request: AuditedRequest): ((outcome: stri
   return (outcome) => audit.record({ event: "file.change", ...common, ...change, outcome });
 }
 
+/** The path in a file request; undefined in any other, and in those that name an open file. */
+export function refusedPath(method: Method, params: unknown): string | undefined {
+  if (!method.name.startsWith("fs/")) return undefined;
+  const members = membersOf(method, params);
+  const path = members["path"] ?? members["sourcePath"];
+  return path === undefined ? undefined : pathOf(path);
+}
+
 function startRecorder(audit: Audit, request: AuditedRequest): (outcome: string) => void {
   const { connection, method, session: owner } = request;
   const session = sessionDigest(owner.id);

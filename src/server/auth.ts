@@ -10,6 +10,9 @@ export const SUBPROTOCOL = "exec-server.v1";
 /** Before the token, base64url without padding, in the name of a subprotocol: a browser can set no header. */
 export const TOKEN_SUBPROTOCOL = "exec-server.token.";
 
+/** From this length on, in characters, nobody guesses a token: 128 bits in hex have as many. */
+export const LONG_TOKEN_CHARS = 32;
+
 /** The texts of refusals with status 401, as the reference has them. */
 export const AUTH_REFUSALS = {
   missing: "missing websocket bearer token",
@@ -47,20 +50,21 @@ export interface Auth {
 export function createAuth(mode: AuthMode, attempts: Attempts = createAttempts()): Auth {
   const problemOf = tokenCheckOf(mode);
   if (!problemOf) return { check: () => Promise.resolve(undefined) };
-  // A token that a person chose can be guessed; 256 random bits and a signature cannot. Only for the first, right
-  // tokens too are refused after many wrong ones: everyone on this machine has the same address.
-  const isGuessable = mode.kind === "capability-token";
+  // A token that a person chose can be guessed; 256 random bits and a signature cannot. Only a short one is refused
+  // after many wrong ones, be it right or not: everyone on this machine, or behind a proxy, has the same address.
+  const isGuessable = (token: string) => mode.kind === "capability-token" && token.length < LONG_TOKEN_CHARS;
   return {
     async check(request) {
-      const from = request.socket.remoteAddress ?? "";
-      const waitMs = isGuessable ? attempts.waitMs(from) : 0;
-      if (waitMs > 0) return tooMany(waitMs);
       const presented = tokenOf(request, mode.kind === "token");
-      const problem = "problem" in presented ? presented.problem : await problemOf(presented.token);
+      // Who shows no token has not guessed. Counted, it would lock out the others of that address.
+      if ("problem" in presented) return unauthorized(presented.problem);
+      const from = request.socket.remoteAddress ?? "";
+      const waitMs = attempts.waitMs(from);
+      if (waitMs > 0 && isGuessable(presented.token)) return tooMany(waitMs);
+      const problem = await problemOf(presented.token);
       if (problem === undefined) return undefined;
-      const exceeded = attempts.waitMs(from);
       attempts.failed(from);
-      return exceeded > 0 ? tooMany(exceeded) : { status: 401, reason: "Unauthorized", body: problem };
+      return waitMs > 0 ? tooMany(waitMs) : unauthorized(problem);
     },
   };
 }
@@ -87,6 +91,10 @@ function equals(expected: Uint8Array): TokenCheck {
 /** SHA-256 of a token's UTF-8 bytes: 32 bytes. */
 export function sha256(token: string): Uint8Array {
   return createHash("sha256").update(token).digest();
+}
+
+function unauthorized(problem: TokenProblem): Refusal {
+  return { status: 401, reason: "Unauthorized", body: problem };
 }
 
 function tooMany(waitMs: number): Refusal {

@@ -11,7 +11,7 @@ import {
 } from "../protocol/error.ts";
 import { FsWriteBlock } from "../protocol/files.ts";
 import { Initialize, Initialized } from "../protocol/initialize.ts";
-import { MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
+import { MAX_EARLY_MESSAGE_BYTES, MAX_WAITING_REQUESTS } from "../protocol/limits.ts";
 import { type Area, decodeParams } from "../protocol/method.ts";
 import {
   ProcessClosed,
@@ -49,6 +49,8 @@ const FRAMED_REQUESTS: ReadonlyMap<number, string> = new Map([
   [FrameKind.write, ProcessWrite.name],
   [FrameKind.writeBlock, FsWriteBlock.name],
 ]);
+
+const TOO_BIG_YET = `a message before initialize has ${MAX_EARLY_MESSAGE_BYTES} bytes at most`;
 
 /** A request that is ready to run. */
 interface Work {
@@ -91,6 +93,7 @@ export function serveConnection(
 
   const inbox = createInbox<string | Uint8Array | undefined>({
     handle: (message) => {
+      if (state === "new" && isTooBigYet(message)) return channel.close(CloseCode.tooBig, TOO_BIG_YET);
       if (message === undefined) return malformed("invalid unicode code point");
       if (typeof message === "string") return receive(message);
       if (!binary) return malformed("invalid unicode code point");
@@ -114,9 +117,9 @@ export function serveConnection(
         session.pong(Number(payload));
       }
     },
-    closed(code, reason) {
-      server.log("debug", "connection closed", { peer, code, reason: clip(reason) });
-      audit.closed(code);
+    closed(code, reason, own) {
+      server.log("debug", "connection closed", { peer, code, reason: clip(own?.reason ?? reason) });
+      audit.closed(own?.code ?? code, own?.reason);
       queue = early = [];
       queueHead = 0;
       isOpen = false;
@@ -135,14 +138,20 @@ export function serveConnection(
   const endWatch = server.incoming?.watch({
     bytesRead,
     messages: () => messages,
+    isEarly: () => state === "new",
     active: () => channel.active(),
     hold: (held) => held ? channel.pause("incoming") : channel.resume("incoming"),
     cut(reason) {
       server.log("warn", "connection cut", { peer, reason: `message ${reason}` });
       channel.close(
         reason === "too big" ? CloseCode.tooBig : CloseCode.protocolViolation,
-        reason === "too big" ? "message too big" : "others wait for a message that does not come",
+        reason !== "too big"
+          ? "others wait for a message that does not come"
+          : state === "new"
+          ? TOO_BIG_YET
+          : "message too big",
       );
+      channel.pause("cut"); // what still comes of it is not taken in, either
     },
   });
   const { handshakeMs } = server.options.limits;
@@ -190,6 +199,7 @@ export function serveConnection(
   const malformed = (problem: string) => {
     const text = `failed to parse websocket JSON-RPC message from exec-server websocket ${peer}: ${problem}`;
     channel.send(errorText(-1, -32600, text));
+    audit.malformed(session);
   };
 
   const violation = (reason: string) => {
@@ -425,6 +435,11 @@ function takenOver(): ExecServerError {
   return new ExecServerError("SESSION_TAKEN_OVER", "session has been resumed by another connection", {
     rpcCode: RpcCode.invalidRequest,
   });
+}
+
+/** Before anybody has said who they are. */
+function isTooBigYet(message: string | Uint8Array | undefined): boolean {
+  return message !== undefined && Buffer.byteLength(message) > MAX_EARLY_MESSAGE_BYTES;
 }
 
 /** A close reason has room for 123 bytes of UTF-8 (RFC 6455, section 5.5). */

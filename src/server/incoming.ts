@@ -3,12 +3,15 @@
  * together would fill it: then their senders take turns. What a sender sends without ever completing a message is cut
  * off.
  */
+import { MAX_EARLY_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { FAIR_BYTES } from "../rpc/load.ts";
 
 /** Bytes of incomplete messages of all connections; beyond it only the one that has most of its message is read. */
 const MAX_INCOMPLETE_BYTES = 32 * 1024 * 1024;
 /** Frame headers and control frames that may come with a message, in bytes. */
 const FRAMING_BYTES = 4 * 1024 * 1024;
+/** The same of a message before `initialize`. */
+const EARLY_FRAMING_BYTES = 64 * 1024;
 /** How long the one whose turn it is may send nothing while others wait, in ms. */
 const STALL_MS = 5_000;
 /** How often the sockets are looked at, in ms: no event tells of a part of a message. */
@@ -20,6 +23,8 @@ export interface Sender {
   bytesRead(): number;
   /** Messages that were complete so far. */
   messages(): number;
+  /** True until `initialize` has succeeded: its messages are small until then. */
+  isEarly(): boolean;
   /** Some bytes came. */
   active(): void;
   /** Reads its socket, or not. */
@@ -77,22 +82,25 @@ export function createIncoming(maxMessageBytes: number): Incoming {
     one.sender.cut(reason);
   };
 
+  const most = ({ sender }: Watched) =>
+    sender.isEarly() ? MAX_EARLY_MESSAGE_BYTES + EARLY_FRAMING_BYTES : maxMessageBytes + FRAMING_BYTES;
+
   const lookAtAll = () => {
     const now = performance.now();
     let sum = 0;
-    let most = 0;
+    let largest = 0;
     let first: Watched | undefined;
     for (const one of all) {
       const bytes = look(one, now);
       sum += bytes;
-      if (bytes > maxMessageBytes + FRAMING_BYTES) cut(one, "too big");
-      if (bytes <= most) continue;
-      most = bytes;
+      if (bytes > most(one)) cut(one, "too big");
+      if (bytes <= largest) continue;
+      largest = bytes;
       first = one;
     }
     const isTooMuch = sum >= MAX_INCOMPLETE_BYTES;
     for (const one of all) hold(one, isTooMuch && one !== first && one.bytes - one.begin >= FAIR_BYTES, now);
-    if (isTooMuch && first && sum > most && now - first.changedAt >= STALL_MS) cut(first, "stalled");
+    if (isTooMuch && first && sum > largest && now - first.changedAt >= STALL_MS) cut(first, "stalled");
   };
 
   return {

@@ -3,8 +3,9 @@
  * `serve`; a request beyond one fails with `LIMIT_REACHED`, and everybody else goes on.
  */
 import { readFileSync } from "node:fs";
-import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { MAX_FILE_HANDLES, MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 import {
+  DEFAULT_MAX_OBSERVATIONS,
   DEFAULT_MAX_PROCESSES,
   DEFAULT_MAX_SESSION_PROCESSES,
   DEFAULT_MAX_SESSIONS,
@@ -28,6 +29,8 @@ export interface Limits extends SessionLimits {
   readonly handshakeMs: number;
   /** The largest message that a client may send, in bytes (`--max-message`). */
   readonly messageBytes: number;
+  /** Files that one connection may have open (`--max-file-handles`). */
+  readonly fileHandles: number;
   /** Senders of large unfinished messages are held back, so that all of those together stay small. */
   readonly boundIncoming: boolean;
 }
@@ -41,6 +44,8 @@ export const DEFAULT_LIMITS: Limits = {
   sessions: DEFAULT_MAX_SESSIONS,
   processes: DEFAULT_MAX_PROCESSES,
   sessionProcesses: DEFAULT_MAX_SESSION_PROCESSES,
+  fileHandles: MAX_FILE_HANDLES,
+  observations: DEFAULT_MAX_OBSERVATIONS,
 };
 
 /**

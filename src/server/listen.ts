@@ -9,12 +9,13 @@ import type { AccessRules } from "./access.ts";
 import { type ListenAddress, urlOf } from "./address.ts";
 import { type Auth, SUBPROTOCOL } from "./auth.ts";
 import { serveConnection } from "./connection.ts";
-import { createGate } from "./gate.ts";
+import { createGate, type SocketRefused } from "./gate.ts";
 import { answer, rawResponse, refuse } from "./http_rules.ts";
+import { peerOf } from "./peer.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Server } from "./server.ts";
 import { type LoadedTls, type TlsFront, tlsFront } from "./tls.ts";
-import { clearStaleSocket, listenPrivately } from "./unix_socket.ts";
+import { clearStaleSocket, listenPrivately, makingPath, nameSocket } from "./unix_socket.ts";
 
 /**
  * An empty pong, put before everything that a client sends, with `--bound-incoming`. Bun hands a connection whose client
@@ -65,7 +66,11 @@ export async function listen(
   });
   sockets.on("headers", (headers) => headers.push(`Date: ${new Date().toUTCString()}`));
   const audited = (request: IncomingMessage, { status, reason }: Pick<Refusal, "status" | "reason">) =>
-    server.audit.refused({ event: "connection.refused", peer: peerOf(request), status, reason });
+    server.audit.refused({ event: "connection.refused", peer: peerOf(request.socket), status, reason });
+  const socketRefused: SocketRefused = (peer, reason) => {
+    server.audit.refused({ event: "socket.refused", peer, reason });
+    server.log("debug", "socket refused", { peer, reason });
+  };
   // Without the option a request without Host gets the library's refusal, not ours.
   const http = createHttpServer({ requireHostHeader: false }, (request, response) => {
     answer(request, response, access);
@@ -73,10 +78,10 @@ export async function listen(
     if (statusCode >= 400) audited(request, { status: statusCode, reason: STATUS_CODES[statusCode] ?? "" });
   });
   const isBounded = server.options.limits.boundIncoming;
-  const gate = createGate(http, server.options.limits, server.connections);
+  const gate = createGate(http, server.options.limits, server.connections, socketRefused);
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     gate.passed(socket);
-    const peer = peerOf(request);
+    const peer = peerOf(request.socket);
     const refusal = refuse(request, access) ?? await auth.check(request) ?? gate.full();
     if (refusal) {
       audited(request, refusal);
@@ -95,14 +100,14 @@ export async function listen(
       socket.destroy();
     });
   });
-  const front = tls === undefined ? undefined : tlsFront(http, tls);
+  const front = tls === undefined ? undefined : tlsFront(http, tls, socketRefused);
   const listener = front?.server ?? http;
-  if ("path" in address) await clearStaleSocket(address.path);
-  await begin(listener, address);
+  const removeSocket = await begin(listener, address);
   return {
     url: urlOf(address, listener.address()),
     reloadCertificate: front && (() => reload(server, front)),
     async close() {
+      removeSocket();
       listener.close();
       gate.close();
       for (const closeConnection of server.connections) closeConnection();
@@ -120,15 +125,31 @@ export async function listen(
   };
 }
 
-function begin(listener: NetServer, address: ListenAddress): Promise<void> {
+/** @returns removes what is left of it in the file system */
+async function begin(listener: NetServer, address: ListenAddress): Promise<() => void> {
+  if (!("path" in address)) {
+    await listening(listener, () => listener.listen(address.port, address.host));
+    return () => {};
+  }
+  await clearStaleSocket(address.path);
+  const making = makingPath(address.path);
+  await listening(listener, () => listenPrivately(listener, making));
+  try {
+    return nameSocket(making, address.path);
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+function listening(listener: NetServer, start: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     listener.once("error", reject);
     listener.once("listening", () => {
       listener.off("error", reject);
       resolve();
     });
-    if ("path" in address) listenPrivately(listener, address.path);
-    else listener.listen(address.port, address.host);
+    start();
   });
 }
 
@@ -146,10 +167,4 @@ function reload(server: Server, front: TlsFront): void {
 /** A socket of an upgrade is declared as any stream. */
 function bytesReadOf(socket: Duplex): number {
   return "bytesRead" in socket && typeof socket.bytesRead === "number" ? socket.bytesRead : 0;
-}
-
-function peerOf(request: IncomingMessage): string {
-  const { remoteAddress, remotePort = 0 } = request.socket;
-  if (remoteAddress === undefined) return "unix";
-  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }

@@ -132,7 +132,7 @@ export async function createServer(
     auditLog: options.auditLog,
   });
   const sandboxedFiles = createSandboxedFiles(enforcement);
-  const fileHandles = createFileHandles();
+  const fileHandles = createFileHandles(options.limits.fileHandles);
   const shared = [...infoRoutes(info), ...fileRoutes(localFiles(), sandboxedFiles, fileHandles)];
   const table = (own: Route[]) => new Map([...shared, ...own].map((route) => [route.method.name, route]));
   const bound = new WeakMap<Session, ReadonlyMap<string, Route>>();

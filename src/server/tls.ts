@@ -6,6 +6,8 @@ import type { Duplex } from "node:stream";
 import { createServer, type SecureContextOptions, type Server as TlsServer } from "node:tls";
 import { ExecServerError, hasCode } from "../protocol/error.ts";
 import { osErrorText } from "../protocol/os_error.ts";
+import type { SocketRefused } from "./gate.ts";
+import { peerOf } from "./peer.ts";
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -46,8 +48,13 @@ export function loadTls(files: TlsFiles): LoadedTls {
 /**
  * Puts TLS in front of `http`. It is not an `https` server: Bun's has no `setSecureContext`.
  * @param http not listening itself
+ * @param refused told of handshakes that fail
  */
-export function tlsFront(http: HttpServer, { files, credentials }: LoadedTls): TlsFront {
+export function tlsFront(
+  http: HttpServer,
+  { files, credentials }: LoadedTls,
+  refused: SocketRefused,
+): TlsFront {
   const demanded = files.clientCa !== undefined;
   const open = new Set<Duplex>();
   const server = createServer({
@@ -61,6 +68,9 @@ export function tlsFront(http: HttpServer, { files, credentials }: LoadedTls): T
     socket.once("close", () => open.delete(socket));
     socket.setNoDelay(true); // an HTTP server does so for connections of its own
     http.emit("connection", socket);
+  });
+  server.on("tlsClientError", (error, socket) => {
+    refused(peerOf(socket), `TLS handshake failed (${hasCode(error) ? error.code : error.name})`);
   });
   return {
     server,

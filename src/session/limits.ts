@@ -8,6 +8,8 @@ export const DEFAULT_MAX_SESSIONS = 4096;
 export const DEFAULT_MAX_PROCESSES = 4096;
 /** Processes of one session that have not ended (`--max-session-processes`). */
 export const DEFAULT_MAX_SESSION_PROCESSES = 1024;
+/** Processes of other sessions that one session may watch (`--max-observations`). */
+export const DEFAULT_MAX_OBSERVATIONS = 256;
 /**
  * Processes of one session whose record is kept, ended ones too. Beyond it the oldest is forgotten of which the client
  * has everything.
@@ -19,6 +21,7 @@ export interface SessionLimits {
   readonly sessions: number;
   readonly processes: number;
   readonly sessionProcesses: number;
+  readonly observations: number;
 }
 
 /** For programs that use this machine directly. */
@@ -26,6 +29,7 @@ export const NO_LIMITS: SessionLimits = {
   sessions: Infinity,
   processes: Infinity,
   sessionProcesses: Infinity,
+  observations: Infinity,
 };
 
 /** A quota of which nothing is used. */

@@ -5,9 +5,6 @@ import { invalidRequest } from "../protocol/error.ts";
 import { clip } from "../protocol/quote.ts";
 import { createFeed, type Feed, observedSource } from "./feed.ts";
 
-/** Observations of one session, with those whose end has not been acknowledged: each costs its process some work. */
-export const MAX_OBSERVATIONS = 256;
-
 /** What a session observes. */
 export interface Observations {
   /**
@@ -30,6 +27,8 @@ export interface Observations {
 /** What observations need of their session. */
 export interface FeedOwner {
   readonly feeds: Map<string, Feed>;
+  /** Observations that there may be, with those whose end has not been acknowledged: each costs its process some work. */
+  readonly most: number;
   /** True when a process of the session has the name. */
   isTaken(name: string): boolean;
   /** Begins to follow the log of a feed. */
@@ -54,8 +53,10 @@ export function createObservations(owner: FeedOwner): Observations {
       const existing = get(name);
       if (existing && isSame(existing.request, request)) return existing;
       if (existing || owner.isTaken(name)) throw invalidRequest(`process ${clip(name)} already exists`);
-      if (names().length >= MAX_OBSERVATIONS) {
-        throw invalidRequest(`this session has ${MAX_OBSERVATIONS} observations already`);
+      if (names().length >= owner.most) {
+        throw invalidRequest(
+          `this session has ${owner.most} observations already: end one, or raise --max-observations`,
+        );
       }
       const source = observedSource(find(), request);
       owner.follow(createFeed(source));

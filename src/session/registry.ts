@@ -126,6 +126,7 @@ export function createSessionRegistry(
           ttlMs ?? options.sessionTtlMs,
           Math.max(options.maxSessionTtlMs, options.sessionTtlMs),
         ),
+        maxObservations: limits.observations,
       });
       sessions.set(id, session);
       session.attach(attachment, new Map());

@@ -73,6 +73,8 @@ export interface SentChunk {
 export interface SessionOptions {
   /** How long a closed process stays readable, and the session lives without a connection, in ms. */
   readonly ttlMs: number;
+  /** Processes of other sessions that it may watch. */
+  readonly maxObservations: number;
 }
 
 /** Unacknowledged output of one process that may be on its way: more would only fill a slow client's memory. */
@@ -227,6 +229,7 @@ export function createSession(id: string, processes: LocalProcesses, options: Se
   };
 
   const observations = createObservations({
+    most: options.maxObservations,
     feeds,
     isTaken: (name) => processes.get(name) !== undefined,
     follow: (feed) => follow(feed, () => feeds.get(feed.source.id) === feed),

@@ -1,9 +1,22 @@
 // How commands find a server without being told its token, and that the token stays where it belongs.
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { inspect } from "node:util";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { Environment, ExecServerError } from "../../mod.ts";
 import { type CliOptions, runCli, runInShell, startCli } from "../harness/cli.ts";
 import { until } from "../harness/proc.ts";
 import { startServer, type TestServer, urlFile } from "../harness/server.ts";
@@ -173,6 +186,34 @@ test("a token can come from a file or the environment; in --url it works and war
     }
   }));
 
+test("neither the token nor a password of a URL is in an error text", async () => {
+  const host = "127.0.0.1";
+  const secret = "hidden-from-errors";
+  const urls = [
+    `ws://${host}:99999/?token=${secret}`,
+    `ws://[zz]/?token=${secret}`,
+    `ws://user:${secret}@[zz]`,
+    `ws://user:${secret}@${host}:1/?token=${secret}`,
+    `wss://user:${secret}@${host}:1`,
+    `ws://user:a/${secret}@${host}:1/`,
+    `ws://a b/?token=${secret}`,
+    `ws://${host}:1/#token=${secret}`,
+    `unix:${tempDir()}/none?token=${secret}`,
+  ];
+  for (const url of urls) {
+    const byVariable = await runCli(["run", "--", "true"], { env: { EXEC_SERVER_URL: url } });
+    assert.match(byVariable.stderr, /^exec-server: /, url);
+    const byOption = await runCli(["ps", "--url", url, "--session", "x"]);
+    const thrown: unknown = await Environment.connect(url).catch((error: unknown) => error);
+    assert.instance(thrown, ExecServerError, url);
+    for (const text of [byVariable.stderr, byOption.stderr, inspect(thrown, { depth: null })]) {
+      assert.not.ok(text.includes(secret), text);
+    }
+  }
+  const nobody = await runCli(["info"], { env: { EXEC_SERVER_URL: `ws://user:${secret}@${host}:1` } });
+  assert.match(nobody.stderr, /cannot connect to ws:\/\/127\.0\.0\.1:1: /);
+});
+
 test("--url-file is read once: a pipe will do; what is wrong with --token-file is said of that", () =>
   withServers([[]], async ([server], runtime, cli) => {
     assert.ok(server);
@@ -181,6 +222,34 @@ test("--url-file is read once: a pipe will do; what is wrong with --token-file i
     assert.equal([piped.code, piped.stderr], [0, ""]);
     const wrong = await cli(["info", "--url-file", file, "--token-file", "/dev/null"]);
     assert.equal([wrong.code, wrong.stderr], [2, "error: --token-file /dev/null is empty\n"]);
+  }));
+
+test("a folder or a file that others could have written is not believed", () =>
+  withServers([[]], async ([server], runtime, cli) => {
+    assert.ok(server);
+    const folder = join(runtime, "exec-server");
+    const file = join(folder, `${server.pid}.json`);
+    const parent = async () => (await cli(["run", "--", "/bin/sh", "-c", "echo $PPID"])).stdout.trim();
+    const isFound = async (what: string, expected: boolean) =>
+      assert.is(await parent() === String(server.pid), expected, what);
+    await isFound("as it was made", true);
+    for (const [path, usual] of [[folder, 0o700], [file, 0o600]] as const) {
+      for (const mode of [0o020, 0o002]) {
+        chmodSync(path, usual | mode);
+        await isFound(`${path} ${mode.toString(8)}`, false);
+      }
+      chmodSync(path, usual);
+      if (process.getuid?.() !== 0) continue;
+      chownSync(path, 65534, 65534);
+      await isFound(`${path} of another user`, false);
+      chownSync(path, 0, 0);
+    }
+    renameSync(folder, `${folder}.real`);
+    symlinkSync(`${folder}.real`, folder);
+    await isFound("a link to the folder", false);
+    rmSync(folder);
+    renameSync(`${folder}.real`, folder);
+    await isFound("as it was made", true);
   }));
 
 if (process.getuid?.() === 0) {
@@ -193,6 +262,8 @@ if (process.getuid?.() === 0) {
           env: { XDG_RUNTIME_DIR: runtime, EXEC_SERVER_URL: undefined, HOME: "/nonexistent", ...env },
         });
       const url = `ws://${new URL(server.url).host}`;
+      const local = await asNobody(`"$@" run -- echo here`);
+      assert.equal([local.code, local.stdout], [0, "here\n"], local.stderr);
       const refused = await asNobody('"$@" info', { EXEC_SERVER_URL: url });
       assert.is(refused.code, 1);
       assert.match(refused.stderr, /401 missing websocket bearer token/);

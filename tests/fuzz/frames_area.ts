@@ -2,7 +2,7 @@
 import { Buffer, isUtf8 } from "node:buffer";
 import fc from "fast-check";
 import * as v from "valibot";
-import { MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
+import { MAX_EARLY_MESSAGE_BYTES, MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
 import type { Area } from "./area.ts";
 import { frameBytes, payloadOf, type WrittenFrame } from "./frame_bytes.ts";
 import { CLOSE_CODES } from "./message_rules.ts";
@@ -172,7 +172,7 @@ function isEcho(frames: readonly WrittenFrame[], code: number): boolean {
   return frames.some(({ opcode, payload }) => opcode === 8 && payload.startsWith(bytes));
 }
 
-/** What RFC 6455 says of frames: the connection goes on, it ends, or something is missing at the end. */
+/** What RFC 6455, and the limit before `initialize`, say of frames: the connection goes on, it ends, or something is missing at the end. */
 function verdict(frames: readonly WrittenFrame[]): "fine" | "broken" | "unfinished" {
   let open: { text: boolean; bytes: Buffer } | undefined;
   for (const frame of frames) {
@@ -194,6 +194,7 @@ function verdict(frames: readonly WrittenFrame[]): "fine" | "broken" | "unfinish
     };
     if (!fin) continue;
     if (open.text && !isUtf8(open.bytes)) return "broken";
+    if (open.bytes.length > MAX_EARLY_MESSAGE_BYTES) return "broken"; // nobody has sent initialize
     open = undefined;
   }
   return open === undefined ? "fine" : "unfinished";

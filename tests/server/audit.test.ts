@@ -1,15 +1,18 @@
 // `serve --audit-log`: what is recorded, and what never is.
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { sessionDigest } from "../../src/server/audit.ts";
+import { MAX_UNFINISHED_REQUESTS } from "../../src/server/limits.ts";
+import { frame, openTcp, openUpgraded, unfinishedRequests } from "../faults/attacks.ts";
 import { until } from "../harness/proc.ts";
 import { runServer, type ServerOptions, startServer, type TestServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
+import { at, managed, special } from "../sandbox/policies.ts";
 import { WireError } from "../harness/wire_client.ts";
 import { auditLines, linesOf } from "./audit_lines.ts";
 
@@ -29,6 +32,8 @@ async function withAudit(
   }
   return log;
 }
+
+const refusedSockets = (log: string) => linesOf(log, "socket.refused");
 
 async function refusal(call: Promise<unknown>): Promise<number> {
   try {
@@ -247,6 +252,23 @@ test("no secret gets into it, with --audit-argv too", async () => {
   assert.equal(argv.slice(3), ["sh", "[redacted]", "--password=[redacted]"]);
 });
 
+test("a token with a quote and a backslash is in no line, and every line stays JSON", async () => {
+  const token = 'n-quote"and\\slash';
+  const file = join(tempDir(), "token");
+  writeFileSync(file, token);
+  const args = ["--audit-argv", "--ws-auth", "capability-token", "--ws-token-file", file];
+  const argv = ["/bin/echo", `a${token}b`, `\n${token.slice(1)}`, `\\${token}`];
+  const log = await withAudit(async (server) => {
+    const client = await server.connect({ headers: { authorization: `Bearer ${token}` } });
+    await client.startProcess(token, argv);
+    await client.collect(token);
+    await client.close();
+  }, { args });
+  const [start] = linesOf(log, "process.start");
+  assert.equal(start?.["argv"], [argv[0], "a[redacted]b", argv[2], "\\[redacted]"]);
+  assert.is(start?.["process"], "[redacted]");
+});
+
 test("its descriptor reaches no child, with pipes or in a terminal", async () => {
   await withAudit(async (server, log) => {
     const client = await server.connect();
@@ -258,6 +280,111 @@ test("its descriptor reaches no child, with pipes or in a terminal", async () =>
       assert.not.match(stdout + pty, log);
     }
   });
+});
+
+test("sockets that bring no request: too slow, too many, no HTTP", async () => {
+  const log = await withAudit(async (server, path) => {
+    const brings = async (text: string) => {
+      const socket = await openTcp(server.url);
+      const closed = new Promise((ok) => socket.resume().once("close", ok));
+      socket.write(text);
+      await closed;
+    };
+    await brings("BLAH\r\n\r\n");
+    await brings("GET / HTTP/1.1\r\nHost: x");
+    const client = await server.connect(); // its request is no such line
+    await client.close();
+    assert.is(refusedSockets(path).length, 2);
+  }, { args: ["--handshake-timeout", "0.5"] });
+  const [first, second] = refusedSockets(log);
+  assert.match(String(first?.["reason"]), /^no HTTP request \(HPE_[A-Z_]+\)$/);
+  assert.is(second?.["reason"], "no request within 0.5 s (--handshake-timeout)");
+  const full = await withAudit(async (server, path) => {
+    const crowd = await unfinishedRequests(server.url, MAX_UNFINISHED_REQUESTS + 2);
+    await until("the oldest has made room", () => refusedSockets(path).length > 0);
+    crowd.stop();
+  }, { args: ["--max-connections", "1"] });
+  assert.is(refusedSockets(full)[0]?.["reason"], "too many sockets without a request");
+  for (const line of [...refusedSockets(log), ...refusedSockets(full)]) {
+    assert.match(String(line["peer"]), /^127\.0\.0\.1:\d+$/);
+  }
+});
+
+test("what the server ends has the code that the client got, and why", async () => {
+  const log = await withAudit(async (server, path) => {
+    const recorded = (count: number) =>
+      until("its end is recorded", () => linesOf(path, "connection.closed").length === count);
+    const early = await server.connect({ handshake: false });
+    assert.is((await early.closed).code, 1008);
+    const unknown = await server.connect();
+    unknown.send({ method: "no/such/notification", params: {} });
+    assert.is((await unknown.closed).code, 1008);
+    const large = await server.connect();
+    large.sendBinary(new Uint8Array(1024 * 1024 + 1));
+    assert.is((await large.closed).code, 1009);
+    const shape = await openUpgraded(server.url, { initialize: true });
+    const closed = new Promise((ok) => shape.once("close", ok));
+    shape.write(frame(3, new Uint8Array(1)));
+    await closed;
+    await recorded(4);
+    await (await server.connect()).close();
+    await recorded(5);
+    await (await server.connect()).terminate();
+    await recorded(6);
+  }, { args: ["--handshake-timeout", "0.5", "--max-message", "1M"] });
+  assert.equal(linesOf(log, "connection.closed").map((l) => [l["code"], l["reason"]]), [
+    [1008, "no initialize within 0.5 s (--handshake-timeout)"],
+    [1008, 'unknown notification "no/such/notification"'],
+    [1009, "Max payload size exceeded"],
+    [1002, "Invalid WebSocket frame: invalid opcode 3"],
+    [1005, undefined],
+    [1006, undefined],
+  ]);
+});
+
+test("messages that cannot be read, and the path of a refused file request, but no content", async () => {
+  const folder = tempDir();
+  const path = join(folder, "f");
+  writeFileSync(path, "x");
+  const log = await withAudit(async (server) => {
+    const early = await server.connect({ handshake: false });
+    early.sendText("{not-json-secret");
+    await early.waitFor(({ id }) => id === -1);
+    await early.close();
+    const client = await server.connect();
+    client.sendText('{"id":1,"id":2,"method":"twice-secret"}');
+    await client.waitFor(({ id }) => id === -1);
+    const sandbox = managed([special("root", "read"), at(folder, "deny")]);
+    assert.is(await refusal(client.call("fs/readFile", { path: uri(path), sandbox })), -32600);
+    assert.is(await refusal(client.call("fs/open", { handleId: "h", path: uri(path), sandbox })), -32600);
+    await client.close();
+  });
+  const lines = linesOf(log, "message.refused");
+  assert.equal(lines.map((l) => [l["connection"], typeof l["session"]]), [[1, "undefined"], [2, "string"]]);
+  assert.not.match(readFileSync(log, "utf8"), "-secret");
+  assert.equal(
+    linesOf(log, "request.refused").map((l) => [l["method"], l["path"]]),
+    [["fs/readFile", path], ["fs/open", path]],
+  );
+});
+
+test("a log where sandboxes may write is warned of, one elsewhere is not", async () => {
+  const [root, elsewhere] = [tempDir(), tempDir()];
+  mkdirSync(join(root, "logs"));
+  symlinkSync(join(root, "logs"), join(elsewhere, "link"));
+  const floor = ["--sandbox-floor", "workspace-write", "--sandbox-root", elsewhere, "--sandbox-root", root];
+  for (
+    const [log, warned] of [
+      [join(root, "audit.log"), root],
+      [join(elsewhere, "link", "audit.log"), root],
+      [join(tempDir(), "audit.log"), undefined],
+    ] as const
+  ) {
+    const server = await startServer({ args: [...floor, "--audit-log", log] });
+    await server.stop();
+    const warning = `--audit-log ${log} is in --sandbox-root ${warned}, where sandboxes may write`;
+    assert.is(server.stderr().includes(warning), warned !== undefined, server.stderr());
+  }
 });
 
 test("a file that is there is appended to, after a line that was cut off too", async () => {

@@ -249,6 +249,29 @@ if (!isCodex) {
     });
   });
 
+  test("nobody is locked out by those who show no token, nor with a long token by those who show wrong ones", async () => {
+    await withServer(["--ws-auth", "capability-token", "--ws-token-file", tokenFile], async (server) => {
+      assert.match(server.stderr(), /warn .*the token has fewer than 32 characters/);
+      for (let i = 0; i < 2 * MAX_FAILED_ATTEMPTS; i++) {
+        const { status, body } = await upgrade(server, i % 2 === 0 ? {} : { authorization: "Basic abc" });
+        assert.is(status, 401, body);
+      }
+      assert.is((await upgrade(server, bearer(TOKEN))).status, 101);
+    });
+    const long = "a-long-random-token-0123456789abcdef";
+    const longDigest = createHash("sha256").update(long).digest("hex");
+    for (const how of [["--ws-token-file", file("long", long)], ["--ws-token-sha256", longDigest]]) {
+      await withServer(["--ws-auth", "capability-token", ...how], async (server) => {
+        assert.is(server.stderr(), "");
+        for (let i = 0; i < MAX_FAILED_ATTEMPTS; i++) await upgrade(server, bearer("wrong"));
+        assert.is((await upgrade(server, bearer("wrong"))).status, 429);
+        assert.is((await upgrade(server, bearer(`${long}x`))).status, 429);
+        assert.is((await upgrade(server, {})).body, "missing websocket bearer token");
+        assert.is((await upgrade(server, bearer(long))).status, 101);
+      });
+    }
+  });
+
   test("failed attempts are forgiven one by one, for each address", () => {
     let time = 0;
     const attempts = createAttempts(() => time);

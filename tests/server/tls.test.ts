@@ -1,19 +1,25 @@
 // `--listen wss://…`: certificates of both sides, what is said when they do not fit, and the reload by SIGHUP.
+import { Buffer } from "node:buffer";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Environment, ExecServerError, type TlsOptions } from "../../mod.ts";
 import { type Authority, makeAuthority, type Pair } from "../harness/certificates.ts";
 import { type CliEnd, runCli } from "../harness/cli.ts";
+import { frame } from "../faults/attacks.ts";
 import { openTerminal } from "../harness/own_terminal.ts";
+import { memoryOf, until } from "../harness/proc.ts";
 import { send } from "../harness/program.ts";
+import { Opcode, upgradeRequest } from "../harness/raw_socket.ts";
 import { runServer, startServer, type TestServer, urlFile } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
+import { linesOf } from "./audit_lines.ts";
 
 const BIG = 20_000_000;
+const MIB = 1024 * 1024;
 
 let authority: Authority, stranger: Authority, own: Pair, files: Pair;
 let client: Pair, strangeClient: Pair;
@@ -324,6 +330,47 @@ test("a peer that speaks no TLS, or hangs up in the middle, is no harm", () =>
       });
     }
     assert.is((await run(server.url, "--tls-ca", authority.cert)).stdout, "there\n");
+  }));
+
+test("the audit log has the handshakes that were refused", async () => {
+  const log = join(tempDir(), "audit.log");
+  await withTls(["--tls-client-ca", authority.cert, "--audit-log", log], async (server) => {
+    const { hostname, port } = new URL(server.url);
+    const ended = (socket: Socket) =>
+      new Promise((ok) => socket.on("error", () => {}).resume().once("close", ok));
+    const plain = connect(Number(port), hostname);
+    plain.write("GET / HTTP/1.1\r\n\r\n");
+    await ended(plain);
+    const options = { host: hostname, port: Number(port), ca: readFileSync(authority.cert) };
+    await ended(connectTls(options));
+    await ended(connectTls({ ...options, ...pem(strangeClient) }));
+    await using there = await Environment.connect(server.url, trusting(pem(client)));
+    assert.ok(there.sessionId);
+  });
+  const lines = linesOf(log, "socket.refused");
+  assert.is(lines.length, 3);
+  for (const line of lines) {
+    assert.match(String(line["reason"]), /^TLS handshake failed \(\w+\)$/);
+    assert.match(String(line["peer"]), /^127\.0\.0\.1:\d+$/);
+  }
+});
+
+test("a large message that is never complete is cut off before initialize, without an option", () =>
+  withTls([], async (server) => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connectTls({ host: hostname, port: Number(port), ca: readFileSync(authority.cert) });
+    const closed = new Promise((ok) => socket.once("close", ok));
+    let received = Buffer.alloc(0);
+    socket.on("error", () => {}); // `close` follows
+    socket.on("data", (bytes: Buffer) => received = Buffer.concat([received, bytes]));
+    socket.write(upgradeRequest(server.url));
+    await until("the upgrade", () => received.includes("\r\n\r\n"));
+    const before = memoryOf(server.pid, "VmHWM");
+    socket.write(frame(Opcode.text, new Uint8Array(60 * MIB)).subarray(0, 50 * MIB));
+    await closed;
+    assert.ok(received.includes("a message before initialize has 1048576 bytes at most"));
+    const growth = memoryOf(server.pid, "VmHWM") - before;
+    assert.ok(growth < 40, `${Math.round(growth)} MiB more`);
   }));
 
 test.run();

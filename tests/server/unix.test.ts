@@ -1,6 +1,17 @@
 // `--listen unix:PATH`: whose the socket is, what may lie in its place, and how clients come to it.
 import { Buffer } from "node:buffer";
-import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, watch, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { test } from "uvu";
@@ -69,6 +80,7 @@ test("its mode is 0600 whatever the umask; what it starts keeps the umask", asyn
   try {
     look();
     assert.equal([...modes], [0o600]);
+    assert.equal(readdirSync(folder), ["s"]);
     const { stdout } = await runCli(["run", "--url-file", urlFile(server.url), "--", "sh", "-c", "umask"]);
     const own = await runCli(["run", "--", "sh", "-c", "umask"]);
     assert.is(stdout, own.stdout);
@@ -88,6 +100,23 @@ test("what a killed server has left is replaced", async () => {
     await echoes(server.url);
   } finally {
     await server.stop();
+  }
+});
+
+test("at its end a server removes its own socket, and nothing that has come in its place", async () => {
+  const path = join(tempDir(), "s");
+  const first = await serveAt(path);
+  rmSync(path);
+  const second = await serveAt(path);
+  try {
+    assert.equal(await first.stop(), { code: 0, signal: null });
+    await echoes(second.url);
+    renameSync(path, `${path}.old`);
+    writeFileSync(path, "mine");
+    await second.stop();
+    assert.is(readFileSync(path, "utf8"), "mine");
+  } finally {
+    await Promise.all([first.stop(), second.stop()]);
   }
 });
 

@@ -18,7 +18,7 @@ import { openRawClient, pidOf, type RawClient, type RawEvent, readOnce, refusalO
 
 /** Life of the sessions whose end is awaited: long enough for what comes before it on a busy machine. */
 const TTL_MS = 3_000;
-/** Observations of one session (MAX_OBSERVATIONS). */
+/** Observations of one session (DEFAULT_MAX_OBSERVATIONS). */
 const MOST = 256;
 /** For each line of its input it prints so many numbered lines, 108 kB. */
 const LINES = 20_000;
@@ -545,7 +545,10 @@ test("a session observes so many processes and not one more", () =>
     await startPrinter(owner, "p");
     for (let count = 0; count < MOST; count++) await observe(observer, owner, { as: `p${count}` });
     const refusal = await refusalOf(observe(observer, owner, { as: "more" }));
-    assert.equal(refusal, { code: -32600, message: `this session has ${MOST} observations already` });
+    assert.equal(refusal, {
+      code: -32600,
+      message: `this session has ${MOST} observations already: end one, or raise --max-observations`,
+    });
     await observe(observer, owner, { as: "p0" }); // it has that one
     await observer.client.call("process/unobserve", { processId: "p0" });
     await observe(observer, owner, { as: "more" });

@@ -2,14 +2,20 @@
 import { once } from "node:events";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { openTcp, pingFlood, unfinishedRequests } from "../faults/attacks.ts";
-import { until } from "../harness/proc.ts";
+import { frame, openTcp, openUpgraded, pingFlood, unfinishedRequests } from "../faults/attacks.ts";
+import { Opcode } from "../harness/raw_socket.ts";
+import { memoryOf, until } from "../harness/proc.ts";
 import { runServer, type TestServer, withServer } from "../harness/server.ts";
+import { managed, special } from "../sandbox/policies.ts";
 import { type JsonObject, RefusedError, type WireClient, WireError } from "../harness/wire_client.ts";
 
 const LIMIT_REACHED = -32012;
 const MIB = 1024 * 1024;
 const LIMIT_MS = 10_000;
+/** Connections that send most of a large frame, and no initialize. */
+const EARLY_SENDERS = 7;
+/** What they may make of the server's memory together: each is read for a moment before it is looked at. */
+const EARLY_GROWTH_MIB = 150;
 
 /** What comes, or a failure. */
 async function soon<T>(coming: Promise<T>): Promise<T> {
@@ -97,19 +103,57 @@ test("a socket that sends nothing after the limit of connections is not kept", (
     await client.terminate();
   }));
 
+/** A request of so many bytes. */
+function messageOf(size: number, id = "big"): string {
+  const head = `{"id":"${id}","method":"environment/status","params":{"x":"`;
+  return `${head}${"x".repeat(size - head.length - 3)}"}}`;
+}
+
 test("messages: one of just the size is read, a larger one ends the connection", () =>
   withServer(["--max-message", "1M"], async (server) => {
     const [client, other] = [await server.connect(), await server.connect()];
-    const message = (size: number) => {
-      const head = '{"id":"big","method":"environment/status","params":{"x":"';
-      return `${head}${"x".repeat(size - head.length - 3)}"}}`;
-    };
-    client.sendText(message(MIB));
+    client.sendText(messageOf(MIB));
     await client.waitFor(({ id }) => id === "big");
-    client.sendFragments(message(MIB + 1), 1000);
+    client.sendFragments(messageOf(MIB + 1), 1000);
     assert.is((await soon(client.closed)).code, 1009);
     await isAnswered(other);
     await other.terminate();
+  }));
+
+test("messages before initialize are small: one of just the size is read, a larger one ends the connection", () =>
+  withServer([], async (server) => {
+    const early = () => server.connect({ handshake: false });
+    const [client, other, initialized] = [await early(), await early(), await server.connect()];
+    client.sendText(messageOf(MIB));
+    await client.waitFor(({ id }) => id === "big");
+    await client.call("initialize", { clientName: "test" });
+    client.send({ method: "initialized", params: {} });
+    client.sendText(messageOf(3 * MIB, "bigger"));
+    await client.waitFor(({ id }) => id === "bigger");
+    other.sendText(messageOf(MIB + 1));
+    assert.equal(await soon(other.closed), {
+      code: 1009,
+      reason: "a message before initialize has 1048576 bytes at most",
+    });
+    await isAnswered(initialized);
+    await Promise.all([client.terminate(), initialized.terminate()]);
+  }));
+
+test("messages before initialize that are not complete are cut off, too", () =>
+  withServer(["--bound-incoming"], async (server) => {
+    const client = await server.connect();
+    const before = memoryOf(server.pid, "VmHWM");
+    const sockets = await Promise.all(
+      Array.from({ length: EARLY_SENDERS }, () => openUpgraded(server.url, { initialize: false })),
+    );
+    for (const socket of sockets) {
+      socket.write(frame(Opcode.text, new Uint8Array(60 * MIB)).subarray(0, 50 * MIB));
+    }
+    await until("they are cut", () => sockets.every(({ destroyed }) => destroyed));
+    await isAnswered(client);
+    const growth = memoryOf(server.pid, "VmHWM") - before;
+    assert.ok(growth < EARLY_GROWTH_MIB, `${Math.round(growth)} MiB more`);
+    await client.terminate();
   }));
 
 test("sessions: the oldest that is idle and alone makes room, one with a process never", () =>
@@ -170,6 +214,42 @@ test("processes: of a session and of the server, and an ended one makes room", (
     for (const id of ["e", "f"]) await one.call("process/terminate", { processId: id });
     await until("these, too", () => closedOf(one) === 4);
     await Promise.all([one.terminate(), other.terminate()]);
+  }));
+
+test("open files of a connection and observations of a session", () =>
+  withServer(["--max-file-handles", "2", "--max-observations", "1"], async (server) => {
+    const [one, other] = [await server.connect(), await server.connect()];
+    const open = (client: WireClient, handleId: string) =>
+      client.call("fs/open", { handleId, path: "file:///etc/passwd" });
+    const failed = async (attempt: Promise<unknown>) => String(await failureOf(attempt));
+    for (const client of [one, other]) for (const id of ["a", "b"]) await open(client, id);
+    assert.match(await failed(open(one, "c")), "at most 2 file handles may be open per connection");
+    await one.call("fs/close", { handleId: "a" });
+    await open(one, "c");
+    const observe = (observeId: string) =>
+      other.call("process/observe", { sessionId: one.sessionId, processId: "p", as: observeId });
+    await one.startProcess("p", ["sleep", "600"]);
+    await observe("x");
+    assert.match(
+      await failed(observe("y")),
+      "this session has 1 observations already: end one, or raise --max-observations",
+    );
+    await other.call("process/unobserve", { processId: "x" });
+    await observe("y");
+    await one.call("process/terminate", { processId: "p" });
+    await Promise.all([one.terminate(), other.terminate()]);
+  }));
+
+test("a sandboxed file handle counts as any other, beyond the default too", () =>
+  withServer(["--max-file-handles", "130"], async (server) => {
+    const client = await server.connect();
+    const sandbox = managed([special("root", "read")]);
+    for (let count = 0; count < 130; count++) {
+      await client.call("fs/open", { handleId: `${count}`, path: "file:///etc/passwd", sandbox });
+    }
+    const more = client.call("fs/open", { handleId: "more", path: "file:///etc/passwd", sandbox });
+    assert.match(String(await failureOf(more)), "at most 130 file handles");
+    await client.terminate();
   }));
 
 function closedOf(client: WireClient): number {
