@@ -36,9 +36,15 @@ export interface LocalProcess extends ProcessControl {
   readonly family: Family;
   /** Resolves after `closed`. */
   readonly ended: Promise<void>;
-  /** It is being ended with its session: killed, or only told so. */
-  abandon(atOnce: boolean): void;
+  /** It is being ended with its session, which says how far that is. */
+  abandon(step: AbandonStep): void;
 }
+
+/**
+ * `asked`: it is to end by itself. `killed`: now. `ended`: all that came of it has been ended. `survived`: its leader
+ * could not be, and nobody is to read it any more.
+ */
+export type AbandonStep = "asked" | "killed" | "ended" | "survived";
 
 /** Signals that a terminal's keyboard sends to the foreground job (termios(3), ISIG). */
 const KEYBOARD_SIGNALS: ReadonlySet<SignalName> = new Set(["SIGINT", "SIGQUIT", "SIGTSTP"]);
@@ -76,8 +82,8 @@ export function createLocalProcess(
     launched = child;
     family.begin(child.pid);
     if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
-    if (cancelled) void endFamilies([family]);
     state = "running";
+    if (cancelled) void end(0);
     watch(child).then(() => ended.resolve(), ended.reject);
     if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);
     if (typeof options.timeoutMs === "number") timer = setTimeout(timeout, options.timeoutMs);
@@ -92,13 +98,15 @@ export function createLocalProcess(
     state = "exited";
     family.leaderEnded();
     stdin?.destroy();
-    await Promise.race([pumps, settled(sources, log, killed.promise)]);
+    // Not before: one that cannot be killed goes on, and is held to its budget.
+    void killed.promise.then(log.takeRest);
+    await Promise.race([pumps, settled(sources, log)]);
     if (drained && !child.release) {
       clearTimeout(timer);
       return log.appendEnd(endOf(child, exit)); // nothing is left to wait for
     }
     log.appendExited(endOf(child, exit));
-    // A killed process is over even when a descendant that cannot be killed still holds the pipes.
+    // A killed process is over even when somebody who cannot be killed, or is nobody's, still holds the pipes.
     await Promise.race([pumps, killed.promise]);
     for (const source of sources) source.close();
     await pumps;
@@ -126,7 +134,7 @@ export function createLocalProcess(
         log.append(stream, bytes.subarray(from, from + MAX_OUTPUT_CHUNK_BYTES));
       }
       const room = log.room();
-      if (room) await Promise.race([room, killed.promise]);
+      if (room) await room;
     }
   };
 
@@ -160,11 +168,14 @@ export function createLocalProcess(
     signalGroup((ofKeyboard && foregroundGroup(group)) || group, signal);
   };
 
-  const end = (graceMs: number) => {
+  const end = async (graceMs: number) => {
     if (graceMs === 0) kill();
     else hangUp();
     told.add("SIGTERM");
-    return endFamilies([family], { graceMs, beforeKill: kill });
+    const survivors = await endFamilies([family], { graceMs, beforeKill: kill });
+    // Nobody was killed when all ended within the grace; it is over all the same, whatever is in the pipes.
+    killed.resolve();
+    return survivors;
   };
 
   const self: LocalProcess = {
@@ -213,12 +224,15 @@ export function createLocalProcess(
       terminated ||= wasRunning;
       return { wasRunning, survivors: await end(graceMs) };
     },
-    abandon(atOnce) {
+    abandon(step) {
       cancelled = true;
       terminated ||= state === "running";
       if (log.closed) return;
-      if (atOnce) kill();
-      else hangUp();
+      if (step === "asked") hangUp();
+      else if (step === "killed") kill();
+      else killed.resolve(); // as in `end`
+      // Else it would fill a log that nobody reads or bounds any more.
+      if (step === "survived") { for (const { source } of launched?.outputs ?? []) source.close(); }
     },
   };
   const running = begin();

@@ -80,6 +80,8 @@ export interface OutputLog extends LogView {
   setAttached(attached: boolean): void;
   /** Undefined when there is room for more; else resolves when there is. */
   room(): Promise<void> | undefined;
+  /** The process is over: there is room for what it has left in its pipes, however much nobody has received. */
+  takeRest(): void;
   /** Gives back memory and disk; only the exit and the end can be read afterwards. */
   dispose(): void;
 }
@@ -120,6 +122,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   let file: SpillFile | undefined;
   let diskFull = false;
   let disposed = false;
+  let takesAll = false;
 
   const count = (bytes: number) => {
     retainedBytes += bytes;
@@ -377,9 +380,14 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       wake();
     },
     room() {
-      if (!full() || disposed) return undefined;
+      if (!full() || disposed || takesAll) return undefined;
       waiting ??= deferred();
       return waiting.promise;
+    },
+    takeRest() {
+      takesAll = true;
+      waiting?.resolve();
+      waiting = undefined;
     },
     subscribe,
     dispose() {
