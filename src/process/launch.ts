@@ -5,7 +5,7 @@ import { cannotEnforce } from "../sandbox/unavailable.ts";
 import { DEFAULT_TERMINAL_COLS, DEFAULT_TERMINAL_ROWS } from "../protocol/limits.ts";
 import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "../runtime/child.ts";
 import { spawnChild } from "../runtime/spawn.ts";
-import { spawnTerminal } from "../runtime/terminal.ts";
+import { spawnTerminal, type TerminalInput } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { cgroupInUse, mayStart } from "./family_look.ts";
 import { guarded } from "./guard.ts";
@@ -22,6 +22,8 @@ export interface Launched {
   readonly outputs: readonly { readonly stream: OutputStream; readonly source: ByteSource }[];
   /** Resolves when the child has been reaped. */
   readonly exited: Promise<ChildExit>;
+  /** What whoever reads the terminal finds. Absent without one, and where it cannot be known. */
+  readonly unread?: (() => TerminalInput) | undefined;
   /** Absent without a terminal. */
   readonly resize?: (size: TerminalSize) => void;
   /** To be called when all of it has ended. */
@@ -139,6 +141,7 @@ async function inTerminal(
     input: child.input,
     outputs: [{ stream: "pty", source: child.output }],
     exited: child.exited,
+    unread: child.unread,
     resize: (to) => child.resize(to),
     extra: child.extra,
   };

@@ -81,7 +81,7 @@ export function createLocalProcess(
     });
     launched = child;
     family.begin(child.pid);
-    if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
+    if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty, unread: child.unread });
     state = "running";
     if (cancelled) void end(0);
     watch(child).then(() => ended.resolve(), ended.reject);
@@ -202,9 +202,9 @@ export function createLocalProcess(
       if (state === "starting") return "starting";
       return await (stdin?.write(bytes, writeId) ?? "stdinClosed");
     },
-    closeStdin(): Promise<WriteStatus> {
-      if (state === "starting") return Promise.resolve("starting");
-      return Promise.resolve(stdin?.end() ?? "stdinClosed");
+    async closeStdin({ final = false } = {}): Promise<WriteStatus> {
+      if (state === "starting") return "starting";
+      return await (stdin?.end(final) ?? "stdinClosed");
     },
     signal(name) {
       tell(name === "interrupt" ? "SIGINT" : name);

@@ -373,8 +373,8 @@ function control(
     async write(bytes: Uint8Array, writeId: string) {
       return (await wire.call(ProcessWrite, writeRequest(processId, bytes, writeId))).status;
     },
-    async closeStdin() {
-      return (await wire.call(ProcessCloseStdin, { processId })).status;
+    async closeStdin({ final = false } = {}) {
+      return (await wire.call(ProcessCloseStdin, { processId, final })).status;
     },
     async signal(name) {
       if (name !== "interrupt") need("processSignals", "signals other than `interrupt`");

@@ -162,7 +162,7 @@ export interface Process {
   readonly stdout: ReadableStream<Uint8Array>;
   /** Standard error from its first byte. Reads like {@link events}. */
   readonly stderr: ReadableStream<Uint8Array>;
-  /** Standard input; closing it is end-of-file. Errors at once unless started with `pipeStdin` or `tty`. */
+  /** Standard input; closing it is end-of-file, in a terminal for everyone who reads from then on. Errors at once unless started with `pipeStdin` or `tty`. */
   readonly stdin: WritableStream<Uint8Array>;
   /**
    * The exit status, once the process has exited and its last byte has been received. Output that nobody reads is

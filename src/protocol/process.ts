@@ -167,14 +167,19 @@ export const ProcessWrite = repeatable(method(
 ));
 
 /**
- * Ends a child's standard input after what was written before; in a terminal by the end-of-file character (Ctrl-D).
- * Added to the reference's wire.
+ * Ends a child's standard input after what was written before; in a terminal by the end-of-file character (Ctrl-D),
+ * after which one may go on. Added to the reference's wire.
  */
 export const ProcessCloseStdin = repeatable(method(
   "process/closeStdin",
   "exec",
   "CloseStdinParams",
-  struct("CloseStdinParams", { processId: text() }),
+  struct("CloseStdinParams", {
+    processId: text(),
+    /** Nothing follows. In a terminal the character is typed again whenever it has been read, so that every reader
+     * finds the end, as in a pipe. */
+    final: v.optional(flag(), false),
+  }),
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
 ));
 
