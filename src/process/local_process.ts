@@ -16,7 +16,7 @@ import type { Retention } from "./retention.ts";
 import { settled } from "./settled.ts";
 import { createStdinQueue } from "./stdin_queue.ts";
 import { lastOf, looksDenied } from "./sandbox_denied.ts";
-import type { ExitStatus, OutputStream, SignalName } from "./trait.ts";
+import type { ExitStatus, OutputStream, SignalName, TerminalSize } from "./trait.ts";
 
 /** A process of this machine. */
 export interface LocalProcess extends ProcessControl {
@@ -68,6 +68,9 @@ export function createLocalProcess(
   let timedOut = false;
   let launched: Launched | undefined;
   const told = new Set<SignalName>();
+  // What comes while it is being started: a sandbox takes some ms, and the client need not wait for the answer.
+  const signalsBefore = new Set<SignalName>();
+  let sizeBefore: TerminalSize | undefined;
   let lastErrors: Uint8Array = new Uint8Array();
   let stdin: ReturnType<typeof createStdinQueue> | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -87,6 +90,8 @@ export function createLocalProcess(
     watch(child).then(() => ended.resolve(), ended.reject);
     if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);
     if (typeof options.timeoutMs === "number") timer = setTimeout(timeout, options.timeoutMs);
+    if (sizeBefore) child.resize?.(sizeBefore);
+    signalsBefore.forEach(tell);
   };
 
   const watch = async (child: Launched) => {
@@ -160,6 +165,7 @@ export function createLocalProcess(
 
   /** Signals the program's group: in a sandbox not bwrap, which would take the program along. */
   const tell = (signal: SignalName) => {
+    if (state === "starting") signalsBefore.add(signal);
     if (!launched || state !== "running") return;
     told.add(signal);
     const group = launched.inside && signal !== "SIGKILL" ? launched.inside.group() : launched.pid;
@@ -212,7 +218,8 @@ export function createLocalProcess(
     },
     resize(size) {
       if (!options.tty) return Promise.reject(invalidRequest(`process ${clip(options.id)} has no terminal`));
-      launched?.resize?.(size);
+      if (state === "starting") sizeBefore = size;
+      else launched?.resize?.(size);
       return Promise.resolve();
     },
     async terminate({ graceMs = 0 } = {}) {
