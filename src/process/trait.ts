@@ -31,7 +31,7 @@ export interface ExitStatus {
   readonly sandboxDenied?: true;
 }
 
-/** A signal by its name in POSIX (signal.h). */
+/** A signal by its name in POSIX (signal.h), or on Linux (signal(7)). */
 export type SignalName =
   | "SIGABRT"
   | "SIGALRM"
@@ -44,9 +44,12 @@ export type SignalName =
   | "SIGINT"
   | "SIGKILL"
   | "SIGPIPE"
+  | "SIGPOLL"
   | "SIGPROF"
+  | "SIGPWR"
   | "SIGQUIT"
   | "SIGSEGV"
+  | "SIGSTKFLT"
   | "SIGSTOP"
   | "SIGSYS"
   | "SIGTERM"

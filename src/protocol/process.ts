@@ -18,7 +18,7 @@ import {
   within,
 } from "./schema.ts";
 
-/** The signals of POSIX (signal.h). */
+/** The signals of POSIX (signal.h), and SIGPWR and SIGSTKFLT of Linux (signal(7)). Real-time ones have no names. */
 export const SIGNALS = [
   "SIGABRT",
   "SIGALRM",
@@ -31,9 +31,12 @@ export const SIGNALS = [
   "SIGINT",
   "SIGKILL",
   "SIGPIPE",
+  "SIGPOLL",
   "SIGPROF",
+  "SIGPWR",
   "SIGQUIT",
   "SIGSEGV",
+  "SIGSTKFLT",
   "SIGSTOP",
   "SIGSYS",
   "SIGTERM",

@@ -52,6 +52,21 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     await started.signal("SIGKILL"); // it is gone: nothing happens
   });
 
+  it("tells of every signal that ended a process", async () => {
+    for (const tty of [false, true]) {
+      for (const [signal, number] of [["SIGPOLL", 29], ["SIGPWR", 30], ["SIGSTKFLT", 16]] as const) {
+        const started = await sh(`kill -${number} $$; sleep 1`, { tty });
+        assert.equal(await started.wait(), { ...exited(128 + number), signal });
+      }
+      // Nothing tells Node and Deno of the others.
+      if (process.env["EXEC_SERVER_FORM"] !== "compiled" || name === "local") continue;
+      for (const number of [34, 64]) {
+        const started = await sh(`kill -${number} $$; sleep 1`, { tty });
+        assert.equal(await started.wait(), exited(128 + number), `real-time signal ${number}`);
+      }
+    }
+  });
+
   it("stops and continues", async () => {
     const { started, pids } = await startAndRead(1, "echo $$; exec sleep 1000");
     await started.signal("SIGSTOP");
