@@ -156,6 +156,7 @@ function checkStart(options: LocalStart): void {
   }
   if (typeof options.timeoutMs === "number") requireWithin("timeoutMs", options.timeoutMs, 1, MAX_TIMER_MS);
   if (typeof options.timeoutGraceMs === "number") {
+    if (typeof options.timeoutMs !== "number") throw invalidParams("timeoutGraceMs takes a timeoutMs");
     requireWithin("timeoutGraceMs", options.timeoutGraceMs, 0, MAX_TIMER_MS);
   }
 }

@@ -174,10 +174,8 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
           sandbox,
           startId: crypto.randomUUID(),
           ...(options.size && { size: { ...options.size } }),
-          ...(options.timeoutMs !== undefined && {
-            timeoutMs: options.timeoutMs,
-            timeoutGraceMs: options.timeoutGraceMs,
-          }),
+          timeoutMs: options.timeoutMs,
+          timeoutGraceMs: options.timeoutGraceMs,
           ...(options.limits && { limits: { ...options.limits } }),
         }, { signal: options.signal });
         if (sandbox && (sandboxType ?? "none") === "none") {

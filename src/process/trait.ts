@@ -83,7 +83,10 @@ export interface ResourceLimits {
   readonly dataBytes?: number | undefined;
   /** One more than the highest descriptor number it may open: EMFILE. */
   readonly openFiles?: number | undefined;
-  /** Processes: fork fails with EAGAIN. Refused where it cannot be enforced. */
+  /**
+   * Processes: fork fails with EAGAIN. With a cgroup (pids controller) it counts the process and all that came of it;
+   * without one everything that the same user runs (RLIMIT_NPROC). Refused where it cannot be enforced.
+   */
   readonly processes?: number | undefined;
   /** Size of a file it writes, in bytes: SIGXFSZ. */
   readonly fileSizeBytes?: number | undefined;
@@ -136,7 +139,7 @@ export interface StartOptions {
   readonly size?: TerminalSize;
   /** Terminate it after so many milliseconds, if it has not closed by then. At most 2^31 - 1. Default: never. */
   readonly timeoutMs?: number;
-  /** The grace of that, as in {@link Process.terminate}. Default 0: killed at once. */
+  /** The grace of that, as in {@link Process.terminate}; refused without it. Default 0: killed at once. */
   readonly timeoutGraceMs?: number;
   /** What it may use. Default: what the server itself may. */
   readonly limits?: ResourceLimits;
@@ -278,7 +281,7 @@ export interface Processes {
   /**
    * Starts a program and resolves once it runs.
    * @throws ExecServerError `ENOENT` (program or cwd missing), `EACCES` (not executable), `ENOTDIR` (cwd is a file),
-   * `INVALID_PARAMS` (empty argv, a size or time out of range, a sandbox that makes no sense), `INVALID_REQUEST` (id in
+   * `INVALID_PARAMS` (empty argv, a size, a time or a limit out of range or unknown, a sandbox that makes no sense), `INVALID_REQUEST` (id in
    * use), `UNSUPPORTED` (a terminal or a limit that cannot be had there), `SANDBOX_UNAVAILABLE`
    */
   start(options: StartOptions): Promise<Process>;

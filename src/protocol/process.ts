@@ -10,6 +10,7 @@ import {
   map,
   maybe,
   pathUri,
+  strictStruct,
   struct,
   text,
   unsigned,
@@ -58,12 +59,13 @@ const terminalSize = struct("TerminalSize", {
   cols: within(1, MAX_TERMINAL_SIDE, "u16"),
 });
 
-/** What a process and each of its descendants may use (setrlimit(2)). */
-const resourceLimits = struct("ResourceLimits", {
+/** What a process and each of its descendants may use (setrlimit(2)). A misspelt limit would be none. */
+const resourceLimits = strictStruct("ResourceLimits", {
   cpuSeconds: maybe(unsigned()),
   addressSpaceBytes: maybe(unsigned()),
   dataBytes: maybe(unsigned()),
   openFiles: maybe(unsigned()),
+  /** All that come of it together where there is a cgroup, else all that its user runs. */
   processes: maybe(unsigned()),
   fileSizeBytes: maybe(unsigned()),
 });
@@ -126,7 +128,7 @@ export const ProcessStart = method(
     size: maybe(terminalSize),
     /** Added: terminates it after so many ms, if it has not closed by then. */
     timeoutMs: maybe(within(1, MAX_TIMER_MS)),
-    /** Added: the grace of that, as `graceMs` of `process/terminate`. */
+    /** Added: the grace of that, as `graceMs` of `process/terminate`; refused without `timeoutMs`. */
     timeoutGraceMs: maybe(within(0, MAX_TIMER_MS)),
     /** Added: what it may use; refused (-32011) when one of them cannot be enforced. */
     limits: maybe(resourceLimits),

@@ -141,6 +141,7 @@ export function controlContract(name: string, open: () => Promise<Environment>):
       assert.is(await codeOf(sh("true", { timeoutMs })), "INVALID_PARAMS", String(timeoutMs));
     }
     assert.is(await codeOf(sh("true", { timeoutMs: 1, timeoutGraceMs: -1 })), "INVALID_PARAMS");
+    assert.is(await codeOf(sh("true", { timeoutGraceMs: 1 })), "INVALID_PARAMS", "a grace of nothing");
   });
 
   it("limits what a process may use", async () => {
@@ -178,6 +179,8 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     const asRoot = process.getuid?.() === 0;
     const code = await codeOf(processes.start({ argv: ["touch", mark], limits: { cpuSeconds: 0 } }));
     assert.is(code, "INVALID_PARAMS");
+    const misspelt = { cpuSeconds: 10, rssBytes: 5 };
+    assert.is(await codeOf(processes.start({ argv: ["touch", mark], limits: misspelt })), "INVALID_PARAMS");
     if (asRoot && name === "local") {
       assert.is(
         await codeOf(processes.start({ argv: ["touch", mark], limits: { processes: 10 } })),
