@@ -173,6 +173,19 @@ export function usageOf(families: readonly Family[]): Map<Family, Usage> {
   return usage;
 }
 
+/**
+ * Sends a signal to what is left of the group of a leader that has been reaped. To each one on its own: once the last
+ * of them is gone, the number of the group may be another's.
+ */
+export async function signalGroupLeft(family: Family, signal: NodeJS.Signals): Promise<void> {
+  if (!family.mayHaveMembers()) return;
+  const scene = await look();
+  const state = states.get(family); // after the look: it may have been forgotten
+  if (!scene || !state) return;
+  const left = belongingIn(scene).members.get(state) ?? [];
+  for (const one of left) if (one.group === state.leader) sendTo(one, signal);
+}
+
 /** Sends a signal once to everything that {@link endEverything} would end. */
 export async function signalEverything(signal: NodeJS.Signals): Promise<void> {
   const scene = await look();

@@ -6,7 +6,7 @@ import type { ByteSource, ChildExit } from "../runtime/child.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { ProcessControl, WriteStatus } from "./control.ts";
 import { exitStatus, signalledInside } from "./exit_status.ts";
-import { createFamily, endFamilies, type Family } from "./family.ts";
+import { createFamily, endFamilies, type Family, signalGroupLeft } from "./family.ts";
 import { launch, type Launched } from "./launch.ts";
 import type { LocalStart } from "./local.ts";
 import { readOomKills } from "./oom.ts";
@@ -212,9 +212,10 @@ export function createLocalProcess(
       if (state === "starting") return "starting";
       return await (stdin?.end(final) ?? "stdinClosed");
     },
-    signal(name) {
-      tell(name === "interrupt" ? "SIGINT" : name);
-      return Promise.resolve();
+    async signal(name) {
+      const signal = name === "interrupt" ? "SIGINT" : name;
+      if (state === "exited") await signalGroupLeft(family, signal);
+      else tell(signal);
     },
     resize(size) {
       if (!options.tty) return Promise.reject(invalidRequest(`process ${clip(options.id)} has no terminal`));

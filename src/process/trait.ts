@@ -177,7 +177,8 @@ export interface Process {
   wait(options?: { readonly signal?: AbortSignal }): Promise<ExitStatus>;
   /**
    * Sends a signal to the process group; `interrupt` is SIGINT. In a terminal the signals of the keyboard (SIGINT,
-   * SIGQUIT, SIGTSTP) go to the foreground job, as Ctrl-C does. A process that has exited is left alone.
+   * SIGQUIT, SIGTSTP) go to the foreground job, as Ctrl-C does. When the process has exited, what is left of its group
+   * gets the signal.
    * @throws ExecServerError `UNSUPPORTED` when the server knows only `interrupt`
    */
   signal(name: SignalName | "interrupt"): Promise<void>;

@@ -67,6 +67,23 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     }
   });
 
+  it("signals what is left of the group when the leader has exited, and nothing else", async () => {
+    const { started, pids } = await startAndRead(
+      2,
+      "sleep 999 & echo $!; setsid sleep 999 & echo $!; exit 4",
+    );
+    const stateOf = async () => (await processes.list()).find(({ id }) => id === started.id)?.state;
+    while (await stateOf() === "running") await new Promise((wake) => setTimeout(wake, 10));
+    assert.equal(survivors(pids), pids);
+    await started.signal("SIGTERM");
+    const [inGroup = 0, elsewhere = 0] = pids;
+    await until("the background job has ended", () => !isRunning(inGroup));
+    assert.ok(isRunning(elsewhere));
+    await started.terminate();
+    assert.equal(await started.wait(), exited(4));
+    await started.signal("SIGTERM"); // nothing is left: nothing happens
+  });
+
   it("stops and continues", async () => {
     const { started, pids } = await startAndRead(1, "echo $$; exec sleep 1000");
     await started.signal("SIGSTOP");
