@@ -28,6 +28,8 @@ export interface Launched {
   readonly resize?: (size: TerminalSize) => void;
   /** To be called when all of it has ended. */
   readonly release?: () => void | Promise<void>;
+  /** To be called when nothing of its family is left, which a background job may be for long after that. */
+  readonly forgotten?: (() => void) | undefined;
   /** There when extra descriptors were asked for. */
   readonly extra?: ExtraEnds | undefined;
   /** There when the pid is a sandbox's: the group of the program in it, while there is one. */
@@ -78,27 +80,20 @@ export async function launch(
     const { processes: _, ...perProcess } = limits;
     const limited = limitedCommand(leaf ? perProcess : limits, command, { env });
     const inside = { command: limited, tty: options.tty, marks, cgroupProcsFile: leaf?.procsFile };
-    const launched = await launchInside(prepared, inside, spawn, began);
-    return {
-      ...launched,
-      async release() {
-        leaf?.remove();
-        await launched.release?.();
-      },
-    };
+    return await launchInside(prepared, inside, spawn, began);
   };
   const start = async (command: Command): Promise<Launched> => {
     if (sandbox) return await startInside(sandbox, command);
     const limited = limitedCommand(limits, command, { env, cgroupProcsFile: leaf?.procsFile });
-    const launched = await spawn(limited, options.cwd);
-    return leaf ? { ...launched, release: () => leaf.remove() } : launched;
+    return await spawn(limited, options.cwd);
   };
   try {
-    return await start({ file, argv: [options.arg0 ?? first, ...rest] }).catch((error: unknown) => {
+    const launched = await start({ file, argv: [options.arg0 ?? first, ...rest] }).catch((error: unknown) => {
       // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
       if (sandbox || !hasCode(error) || error.code !== "ENOEXEC") throw error;
       return start({ file: SHELL, argv: [SHELL, file, ...rest] });
     });
+    return leaf ? { ...launched, forgotten: () => leaf.remove() } : launched;
   } catch (error) {
     leaf?.remove();
     await sandbox?.claim.release();

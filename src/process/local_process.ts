@@ -84,6 +84,7 @@ export function createLocalProcess(
     });
     launched = child;
     family.begin(child.pid);
+    if (child.forgotten) family.whenForgotten(child.forgotten);
     if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty, unread: child.unread });
     state = "running";
     if (cancelled) void end(0);
