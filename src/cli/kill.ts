@@ -20,16 +20,17 @@ export async function kill(options: Options): Promise<number> {
   }
   return await withSession(options, switchOption(options, "force"), async (session) => {
     const listed = await session.processes.list();
-    const ids = switchOption(options, "all")
-      ? listed.map(({ id }) => id)
-      : [await chosenProcess(session, options)];
+    const chosen = switchOption(options, "all") ? undefined : await chosenProcess(session, options);
+    const ids = chosen === undefined ? listed.map(({ id }) => id) : [chosen];
     const done = await Promise.all(ids.map((id) => {
-      if (signal) return send(session, id, signal, listed);
-      return terminate(session, id, graceMs);
+      const before = listed.find((each) => each.id === id);
+      return signal ? send(session, id, signal, before) : terminate(session, id, graceMs, before);
     }));
     // Several may be running: a failure of one counts, something that had ended before does not.
-    const failed = done.includes("failed") || !done.includes("done");
-    return failed ? ExitCode.failure : 0;
+    if (done.includes("failed")) return ExitCode.failure;
+    if (done.includes("done")) return 0;
+    complain(chosen === undefined ? "nothing of the session runs" : `process ${chosen} has ended`);
+    return ExitCode.failure;
   });
 }
 
@@ -48,23 +49,30 @@ async function send(
   session: Environment,
   id: string,
   signal: SignalName,
-  listed: readonly ProcessSummary[],
+  before: ProcessSummary | undefined,
 ): Promise<Done> {
   const one = await session.processes.attach(id);
-  if (listed.find((each) => each.id === id)?.exit) {
-    complain(`process ${id} has ended`);
-    return "nothing";
-  }
+  if (before?.exit && !leftBy(before)) return "nothing";
   await one.signal(signal);
   return "done";
 }
 
-async function terminate(session: Environment, id: string, graceMs: number | undefined): Promise<Done> {
+/** True when a process that has exited has left something that runs. */
+function leftBy(one: ProcessSummary | undefined): boolean {
+  return (one?.usage?.processes ?? 0) > 0;
+}
+
+async function terminate(
+  session: Environment,
+  id: string,
+  graceMs: number | undefined,
+  before: ProcessSummary | undefined,
+): Promise<Done> {
   const one = await session.processes.attach(id);
   const { wasRunning, survivors } = await one.terminate({ graceMs });
   if (survivors.length > 0) {
     complain(`of process ${id} could not be killed: ${survivors.join(", ")} (process ids there)`);
     return "failed";
   }
-  return wasRunning ? "done" : "nothing";
+  return wasRunning || leftBy(before) ? "done" : "nothing";
 }

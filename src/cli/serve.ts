@@ -20,6 +20,7 @@ import { sandboxWords } from "./sandbox.ts";
 import { authOption } from "./serve_auth.ts";
 import { ExitCode, UsageError } from "./exit.ts";
 import { listenOptions } from "./listen_options.ts";
+import { endingSignal } from "./serve_signals.ts";
 import { serverLimits } from "./server_limits.ts";
 import {
   countOption,
@@ -91,8 +92,8 @@ function userOption(options: Options): Account | undefined {
 }
 
 /**
- * Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal ends it at once. With
- * TLS, SIGHUP does not end it: it reads the certificate again.
+ * Serves until SIGINT, SIGTERM or SIGHUP, then ends everything and returns 0. A second signal, whichever of them, ends
+ * it at once. With TLS, SIGHUP does not end it: it reads the certificate again. Nor does it under nohup(1).
  */
 export async function serve(options: Options): Promise<number> {
   const { mode, token, secrets } = await authOption(options);
@@ -178,21 +179,12 @@ export async function serve(options: Options): Promise<number> {
     log,
     audit,
   );
-  const stop = new Promise<NodeJS.Signals>((resolve) => {
-    const ending = where.tls === undefined
-      ? ["SIGINT", "SIGTERM", "SIGHUP"] as const
-      : ["SIGINT", "SIGTERM"] as const;
-    for (const signal of ending) {
-      let seen = false;
-      process.on(signal, () => {
-        if (seen) {
-          custody.abandon();
-          process.exit(ExitCode.failure);
-        }
-        seen = true;
-        resolve(signal);
-      });
-    }
+  const stop = endingSignal({
+    hangUp: where.tls === undefined,
+    again() {
+      custody.abandon();
+      process.exit(ExitCode.failure);
+    },
   });
   const listening = await listen(server, where, createAuth(mode));
   if (listening.reloadCertificate) process.on("SIGHUP", listening.reloadCertificate);

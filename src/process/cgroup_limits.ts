@@ -15,7 +15,7 @@ export interface LimitedLeaf {
   readonly procsFile: string;
   /** How many processes the kernel has killed for want of memory. */
   oomKills(): number;
-  /** Removes it, once it is empty. */
+  /** Removes it. Nothing happens while something is in it: call it when nothing is. */
   remove(): void;
 }
 

@@ -19,8 +19,11 @@ export interface ProcessControl {
    * @param writeId the same id is written once, whatever the bytes
    */
   write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
-  /** End-of-file on standard input, after what was written before. */
-  closeStdin(): Promise<WriteStatus>;
+  /**
+   * End-of-file on standard input, after what was written before. In a terminal it is a character, typed at each call,
+   * unless it is `final`: then nothing follows, and whoever reads finds the end, however often.
+   */
+  closeStdin(options?: { readonly final?: boolean }): Promise<WriteStatus>;
   /** A signal to the process group, as {@link Process.signal} says. */
   signal(name: SignalName | "interrupt"): Promise<void>;
   /** The size of its terminal. */

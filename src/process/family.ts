@@ -35,6 +35,8 @@ export interface Family {
   mayHaveMembers(): boolean;
   /** Nothing of it is of interest any more. */
   forget(): void;
+  /** Calls back once when it is forgotten: nothing of it is left, or of interest. */
+  whenForgotten(action: () => void): void;
 }
 
 /** What the living members of a family use. */
@@ -64,6 +66,7 @@ let lastNumber = 0;
 export function createFamily(among?: Set<Family>): Family {
   const number = ++lastNumber;
   let state: Begun | undefined;
+  let after: (() => void) | undefined;
   const family: Family = {
     environment: markFor(number),
     begin(leader, program) {
@@ -76,6 +79,7 @@ export function createFamily(among?: Set<Family>): Family {
       const onForget = () => {
         states.delete(family);
         among?.delete(family);
+        after?.();
       };
       state = {
         number,
@@ -101,6 +105,10 @@ export function createFamily(among?: Set<Family>): Family {
     mayHaveMembers: () => states.has(family),
     forget() {
       if (state) drop(state);
+    },
+    whenForgotten(action) {
+      if (states.has(family)) after = action;
+      else action();
     },
   };
   return family;
@@ -171,6 +179,19 @@ export function usageOf(families: readonly Family[]): Map<Family, Usage> {
     });
   }
   return usage;
+}
+
+/**
+ * Sends a signal to what is left of the group of a leader that has been reaped. To each one on its own: once the last
+ * of them is gone, the number of the group may be another's.
+ */
+export async function signalGroupLeft(family: Family, signal: NodeJS.Signals): Promise<void> {
+  if (!family.mayHaveMembers()) return;
+  const scene = await look();
+  const state = states.get(family); // after the look: it may have been forgotten
+  if (!scene || !state) return;
+  const left = belongingIn(scene).members.get(state) ?? [];
+  for (const one of left) if (one.group === state.leader) sendTo(one, signal);
 }
 
 /** Sends a signal once to everything that {@link endEverything} would end. */

@@ -221,8 +221,8 @@ function inputStream(control: ProcessControl): WritableStream<Uint8Array> {
     async close() {
       await Promise.all(inFlight);
       if (failure !== undefined) throw failure;
-      await control.closeStdin();
+      await control.closeStdin({ final: true });
     },
-    abort: () => control.closeStdin().then(() => {}),
+    abort: () => control.closeStdin({ final: true }).then(() => {}),
   });
 }

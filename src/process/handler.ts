@@ -138,7 +138,7 @@ export function processRoutes(
     ),
     route(ProcessCloseStdin, async (params) => {
       const process = own(params.processId);
-      return { status: process ? await process.closeStdin() : "unknownProcess" };
+      return { status: process ? await process.closeStdin(params) : "unknownProcess" };
     }, "waiting"),
     route(ProcessList, () => ({
       processes: processes.summaries().map((one) => ({

@@ -5,7 +5,7 @@ import { cannotEnforce } from "../sandbox/unavailable.ts";
 import { DEFAULT_TERMINAL_COLS, DEFAULT_TERMINAL_ROWS } from "../protocol/limits.ts";
 import type { ByteSink, ByteSource, ChildExit, ExtraDescriptors, ExtraEnds } from "../runtime/child.ts";
 import { spawnChild } from "../runtime/spawn.ts";
-import { spawnTerminal } from "../runtime/terminal.ts";
+import { spawnTerminal, type TerminalInput } from "../runtime/terminal.ts";
 import { childEnvironment } from "./env_policy.ts";
 import { cgroupInUse, mayStart } from "./family_look.ts";
 import { guarded } from "./guard.ts";
@@ -22,10 +22,14 @@ export interface Launched {
   readonly outputs: readonly { readonly stream: OutputStream; readonly source: ByteSource }[];
   /** Resolves when the child has been reaped. */
   readonly exited: Promise<ChildExit>;
+  /** What whoever reads the terminal finds. Absent without one, and where it cannot be known. */
+  readonly unread?: (() => TerminalInput) | undefined;
   /** Absent without a terminal. */
   readonly resize?: (size: TerminalSize) => void;
   /** To be called when all of it has ended. */
   readonly release?: () => void | Promise<void>;
+  /** To be called when nothing of its family is left, which a background job may be for long after that. */
+  readonly forgotten?: (() => void) | undefined;
   /** There when extra descriptors were asked for. */
   readonly extra?: ExtraEnds | undefined;
   /** There when the pid is a sandbox's: the group of the program in it, while there is one. */
@@ -76,27 +80,20 @@ export async function launch(
     const { processes: _, ...perProcess } = limits;
     const limited = limitedCommand(leaf ? perProcess : limits, command, { env });
     const inside = { command: limited, tty: options.tty, marks, cgroupProcsFile: leaf?.procsFile };
-    const launched = await launchInside(prepared, inside, spawn, began);
-    return {
-      ...launched,
-      async release() {
-        leaf?.remove();
-        await launched.release?.();
-      },
-    };
+    return await launchInside(prepared, inside, spawn, began);
   };
   const start = async (command: Command): Promise<Launched> => {
     if (sandbox) return await startInside(sandbox, command);
     const limited = limitedCommand(limits, command, { env, cgroupProcsFile: leaf?.procsFile });
-    const launched = await spawn(limited, options.cwd);
-    return leaf ? { ...launched, release: () => leaf.remove() } : launched;
+    return await spawn(limited, options.cwd);
   };
   try {
-    return await start({ file, argv: [options.arg0 ?? first, ...rest] }).catch((error: unknown) => {
+    const launched = await start({ file, argv: [options.arg0 ?? first, ...rest] }).catch((error: unknown) => {
       // A script without `#!`: Node's and Deno's execvp runs it with the shell (execvp(3)); Bun's spawn reports it.
       if (sandbox || !hasCode(error) || error.code !== "ENOEXEC") throw error;
       return start({ file: SHELL, argv: [SHELL, file, ...rest] });
     });
+    return leaf ? { ...launched, forgotten: () => leaf.remove() } : launched;
   } catch (error) {
     leaf?.remove();
     await sandbox?.claim.release();
@@ -139,6 +136,7 @@ async function inTerminal(
     input: child.input,
     outputs: [{ stream: "pty", source: child.output }],
     exited: child.exited,
+    unread: child.unread,
     resize: (to) => child.resize(to),
     extra: child.extra,
   };

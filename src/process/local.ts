@@ -3,7 +3,7 @@ import { ExecServerError, invalidParams, invalidRequest } from "../protocol/erro
 import { MAX_TERMINAL_SIDE, MAX_TIMER_MS } from "../protocol/limits.ts";
 import { clip } from "../protocol/quote.ts";
 import { endFamilies, type Family, usageOf } from "./family.ts";
-import { createLocalProcess, type LocalProcess } from "./local_process.ts";
+import { type AbandonStep, createLocalProcess, type LocalProcess } from "./local_process.ts";
 import type { ProcessQuota } from "./quota.ts";
 import type { Retention } from "./retention.ts";
 import type { Enforced } from "./sandboxed.ts";
@@ -46,8 +46,8 @@ export interface LocalProcesses {
   /** What may be told of them. */
   summaries(): readonly ProcessSummary[];
   /**
-   * Ends everything that was ever started here, SIGTERM first when there is a grace. Resolves when every leader has
-   * been reaped and nothing is left that can be killed.
+   * Ends everything that was ever started here, SIGTERM first when there is a grace. Resolves when nothing is left that
+   * can be killed and every leader of that has been reaped, whatever is in the pipes.
    */
   dispose(options?: { readonly graceMs?: number }): Promise<void>;
 }
@@ -117,12 +117,15 @@ export function createLocalProcesses(
     async dispose({ graceMs = 0 } = {}) {
       disposed = true;
       const all = [...table.values()];
-      const abandon = (atOnce: boolean) => {
-        for (const each of all) each.abandon(atOnce);
+      const abandon = (step: AbandonStep) => {
+        for (const each of all) each.abandon(step);
       };
-      abandon(graceMs === 0);
-      await endFamilies([...families], { graceMs, beforeKill: () => abandon(true) });
-      await Promise.all(all.map((each) => each.ended));
+      abandon(graceMs === 0 ? "killed" : "asked");
+      const left = await endFamilies([...families], { graceMs, beforeKill: () => abandon("killed") });
+      // A leader that cannot be killed is not reaped either: who waited for it would wait for ever.
+      const survived = ({ pid }: LocalProcess) => pid !== undefined && left.includes(pid);
+      for (const each of all) each.abandon(survived(each) ? "survived" : "ended");
+      await Promise.all(all.filter((each) => !survived(each)).map((each) => each.ended));
       for (const family of [...families]) family.forget();
       for (const each of all) each.log.dispose();
       table.clear();
@@ -153,6 +156,7 @@ function checkStart(options: LocalStart): void {
   }
   if (typeof options.timeoutMs === "number") requireWithin("timeoutMs", options.timeoutMs, 1, MAX_TIMER_MS);
   if (typeof options.timeoutGraceMs === "number") {
+    if (typeof options.timeoutMs !== "number") throw invalidParams("timeoutGraceMs takes a timeoutMs");
     requireWithin("timeoutGraceMs", options.timeoutGraceMs, 0, MAX_TIMER_MS);
   }
 }

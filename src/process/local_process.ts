@@ -6,7 +6,7 @@ import type { ByteSource, ChildExit } from "../runtime/child.ts";
 import { deferred } from "../runtime/deferred.ts";
 import type { ProcessControl, WriteStatus } from "./control.ts";
 import { exitStatus, signalledInside } from "./exit_status.ts";
-import { createFamily, endFamilies, type Family } from "./family.ts";
+import { createFamily, endFamilies, type Family, signalGroupLeft } from "./family.ts";
 import { launch, type Launched } from "./launch.ts";
 import type { LocalStart } from "./local.ts";
 import { readOomKills } from "./oom.ts";
@@ -16,7 +16,7 @@ import type { Retention } from "./retention.ts";
 import { settled } from "./settled.ts";
 import { createStdinQueue } from "./stdin_queue.ts";
 import { lastOf, looksDenied } from "./sandbox_denied.ts";
-import type { ExitStatus, OutputStream, SignalName } from "./trait.ts";
+import type { ExitStatus, OutputStream, SignalName, TerminalSize } from "./trait.ts";
 
 /** A process of this machine. */
 export interface LocalProcess extends ProcessControl {
@@ -36,9 +36,15 @@ export interface LocalProcess extends ProcessControl {
   readonly family: Family;
   /** Resolves after `closed`. */
   readonly ended: Promise<void>;
-  /** It is being ended with its session: killed, or only told so. */
-  abandon(atOnce: boolean): void;
+  /** It is being ended with its session, which says how far that is. */
+  abandon(step: AbandonStep): void;
 }
+
+/**
+ * `asked`: it is to end by itself. `killed`: now. `ended`: all that came of it has been ended. `survived`: its leader
+ * could not be, and nobody is to read it any more.
+ */
+export type AbandonStep = "asked" | "killed" | "ended" | "survived";
 
 /** Signals that a terminal's keyboard sends to the foreground job (termios(3), ISIG). */
 const KEYBOARD_SIGNALS: ReadonlySet<SignalName> = new Set(["SIGINT", "SIGQUIT", "SIGTSTP"]);
@@ -62,6 +68,9 @@ export function createLocalProcess(
   let timedOut = false;
   let launched: Launched | undefined;
   const told = new Set<SignalName>();
+  // What comes while it is being started: a sandbox takes some ms, and the client need not wait for the answer.
+  const signalsBefore = new Set<SignalName>();
+  let sizeBefore: TerminalSize | undefined;
   let lastErrors: Uint8Array = new Uint8Array();
   let stdin: ReturnType<typeof createStdinQueue> | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -75,12 +84,15 @@ export function createLocalProcess(
     });
     launched = child;
     family.begin(child.pid);
-    if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty });
-    if (cancelled) void endFamilies([family]);
+    if (child.forgotten) family.whenForgotten(child.forgotten);
+    if (child.input) stdin = createStdinQueue(child.input, { terminal: options.tty, unread: child.unread });
     state = "running";
+    if (cancelled) void end(0);
     watch(child).then(() => ended.resolve(), ended.reject);
     if (cancelled) throw invalidRequest(`process ${clip(options.id)} start was cancelled`);
     if (typeof options.timeoutMs === "number") timer = setTimeout(timeout, options.timeoutMs);
+    if (sizeBefore) child.resize?.(sizeBefore);
+    signalsBefore.forEach(tell);
   };
 
   const watch = async (child: Launched) => {
@@ -92,13 +104,15 @@ export function createLocalProcess(
     state = "exited";
     family.leaderEnded();
     stdin?.destroy();
-    await Promise.race([pumps, settled(sources, log, killed.promise)]);
+    // Not before: one that cannot be killed goes on, and is held to its budget.
+    void killed.promise.then(log.takeRest);
+    await Promise.race([pumps, settled(sources, log)]);
     if (drained && !child.release) {
       clearTimeout(timer);
       return log.appendEnd(endOf(child, exit)); // nothing is left to wait for
     }
     log.appendExited(endOf(child, exit));
-    // A killed process is over even when a descendant that cannot be killed still holds the pipes.
+    // A killed process is over even when somebody who cannot be killed, or is nobody's, still holds the pipes.
     await Promise.race([pumps, killed.promise]);
     for (const source of sources) source.close();
     await pumps;
@@ -126,7 +140,7 @@ export function createLocalProcess(
         log.append(stream, bytes.subarray(from, from + MAX_OUTPUT_CHUNK_BYTES));
       }
       const room = log.room();
-      if (room) await Promise.race([room, killed.promise]);
+      if (room) await room;
     }
   };
 
@@ -152,6 +166,7 @@ export function createLocalProcess(
 
   /** Signals the program's group: in a sandbox not bwrap, which would take the program along. */
   const tell = (signal: SignalName) => {
+    if (state === "starting") signalsBefore.add(signal);
     if (!launched || state !== "running") return;
     told.add(signal);
     const group = launched.inside && signal !== "SIGKILL" ? launched.inside.group() : launched.pid;
@@ -160,11 +175,14 @@ export function createLocalProcess(
     signalGroup((ofKeyboard && foregroundGroup(group)) || group, signal);
   };
 
-  const end = (graceMs: number) => {
+  const end = async (graceMs: number) => {
     if (graceMs === 0) kill();
     else hangUp();
     told.add("SIGTERM");
-    return endFamilies([family], { graceMs, beforeKill: kill });
+    const survivors = await endFamilies([family], { graceMs, beforeKill: kill });
+    // Nobody was killed when all ended within the grace; it is over all the same, whatever is in the pipes.
+    killed.resolve();
+    return survivors;
   };
 
   const self: LocalProcess = {
@@ -191,17 +209,19 @@ export function createLocalProcess(
       if (state === "starting") return "starting";
       return await (stdin?.write(bytes, writeId) ?? "stdinClosed");
     },
-    closeStdin(): Promise<WriteStatus> {
-      if (state === "starting") return Promise.resolve("starting");
-      return Promise.resolve(stdin?.end() ?? "stdinClosed");
+    async closeStdin({ final = false } = {}): Promise<WriteStatus> {
+      if (state === "starting") return "starting";
+      return await (stdin?.end(final) ?? "stdinClosed");
     },
-    signal(name) {
-      tell(name === "interrupt" ? "SIGINT" : name);
-      return Promise.resolve();
+    async signal(name) {
+      const signal = name === "interrupt" ? "SIGINT" : name;
+      if (state === "exited") await signalGroupLeft(family, signal);
+      else tell(signal);
     },
     resize(size) {
       if (!options.tty) return Promise.reject(invalidRequest(`process ${clip(options.id)} has no terminal`));
-      launched?.resize?.(size);
+      if (state === "starting") sizeBefore = size;
+      else launched?.resize?.(size);
       return Promise.resolve();
     },
     async terminate({ graceMs = 0 } = {}) {
@@ -213,12 +233,15 @@ export function createLocalProcess(
       terminated ||= wasRunning;
       return { wasRunning, survivors: await end(graceMs) };
     },
-    abandon(atOnce) {
+    abandon(step) {
       cancelled = true;
       terminated ||= state === "running";
       if (log.closed) return;
-      if (atOnce) kill();
-      else hangUp();
+      if (step === "asked") hangUp();
+      else if (step === "killed") kill();
+      else killed.resolve(); // as in `end`
+      // Else it would fill a log that nobody reads or bounds any more.
+      if (step === "survived") { for (const { source } of launched?.outputs ?? []) source.close(); }
     },
   };
   const running = begin();

@@ -86,6 +86,8 @@ export interface OutputLog extends LogView {
   setAttached(attached: boolean): void;
   /** Undefined when there is room for more; else resolves when there is. */
   room(): Promise<void> | undefined;
+  /** The process is over: there is room for what it has left in its pipes, however much nobody has received. */
+  takeRest(): void;
   /** Gives back memory and disk; only the exit and the end can be read afterwards. */
   dispose(): void;
 }
@@ -127,6 +129,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
   let diskFull = false;
   let disposed = false;
   let encoded: { readonly seq: number; readonly length: number; readonly text: string } | undefined;
+  let takesAll = false;
 
   const count = (bytes: number) => {
     retainedBytes += bytes;
@@ -393,9 +396,14 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
       wake();
     },
     room() {
-      if (!full() || disposed) return undefined;
+      if (!full() || disposed || takesAll) return undefined;
       waiting ??= deferred();
       return waiting.promise;
+    },
+    takeRest() {
+      takesAll = true;
+      waiting?.resolve();
+      waiting = undefined;
     },
     subscribe,
     dispose() {

@@ -174,10 +174,8 @@ export function remoteProcesses(wire: ProcessWire, defaultCwd: () => string | un
           sandbox,
           startId: crypto.randomUUID(),
           ...(options.size && { size: { ...options.size } }),
-          ...(options.timeoutMs !== undefined && {
-            timeoutMs: options.timeoutMs,
-            timeoutGraceMs: options.timeoutGraceMs,
-          }),
+          timeoutMs: options.timeoutMs,
+          timeoutGraceMs: options.timeoutGraceMs,
           ...(options.limits && { limits: { ...options.limits } }),
         }, { signal: options.signal });
         if (sandbox && (sandboxType ?? "none") === "none") {
@@ -373,8 +371,8 @@ function control(
     async write(bytes: Uint8Array, writeId: string) {
       return (await wire.call(ProcessWrite, writeRequest(processId, bytes, writeId))).status;
     },
-    async closeStdin() {
-      return (await wire.call(ProcessCloseStdin, { processId })).status;
+    async closeStdin({ final = false } = {}) {
+      return (await wire.call(ProcessCloseStdin, { processId, final })).status;
     },
     async signal(name) {
       if (name !== "interrupt") need("processSignals", "signals other than `interrupt`");

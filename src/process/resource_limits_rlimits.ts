@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { invalidParams, unsupported } from "../protocol/error.ts";
+import { clip } from "../protocol/quote.ts";
 import type { ResourceLimits } from "./trait.ts";
 
 /** Who sets them. */
@@ -64,6 +65,11 @@ const RLIMITS: readonly Rlimit[] = [
  * @throws ExecServerError `INVALID_PARAMS`, `UNSUPPORTED`
  */
 export function ulimitCommands(limits: ResourceLimits, setting: Setting): string[] {
+  const unknown = Object.keys(limits).find((name) => !RLIMITS.some((known) => known.name === name));
+  if (unknown !== undefined) {
+    const known = RLIMITS.map(({ name }) => name).join(", ");
+    throw invalidParams(`limits.${clip(unknown)} is not known: there are ${known}`);
+  }
   const asked = RLIMITS.flatMap((rlimit) => {
     const value = limits[rlimit.name];
     return value === undefined ? [] : [{ ...rlimit, value }];

@@ -7,7 +7,9 @@ import {
 } from "../protocol/limits.ts";
 import { invalidRequest } from "../protocol/error.ts";
 import type { ByteSink } from "../runtime/child.ts";
+import type { TerminalInput } from "../runtime/terminal.ts";
 import type { WriteStatus } from "./control.ts";
+import { END_OF_FILE, keepAtEnd } from "./terminal_end.ts";
 
 /** The queue in front of a child's standard input. */
 export interface StdinQueue {
@@ -16,22 +18,33 @@ export interface StdinQueue {
    * @throws ExecServerError `INVALID_REQUEST` when 1,024 writes or 8 MiB are already waiting
    */
   write(bytes: Uint8Array, writeId: string): Promise<WriteStatus>;
-  /** End-of-file after what is queued. */
-  end(): WriteStatus;
+  /**
+   * End-of-file after what is queued. In a terminal that is a character, after which one may go on.
+   * @param final nothing follows, and in a terminal the input stays at its end
+   * @throws ExecServerError as {@link write}
+   */
+  end(final: boolean): WriteStatus | Promise<WriteStatus>;
   /** The child is gone: forget what is queued. */
   destroy(): void;
 }
 
-/** End-of-file as it is typed: Ctrl-D, VEOF of termios(3) unless a program has changed it. */
-const END_OF_FILE = 4;
 const NEWLINE = 10;
+/** What ends a line in a terminal; Enter is a carriage return, which becomes a newline (ICRNL of termios(3)). */
+const LINE_ENDS: ReadonlySet<number> = new Set([NEWLINE, 13, END_OF_FILE]);
 
-/**
- * A queue in front of a pipe or a terminal.
- * @param options.terminal end-of-file is a character there, and counts only at the beginning of a line: after a part
- * of one the first only ends that part
- */
-export function createStdinQueue(sink: ByteSink, options: { readonly terminal: boolean }): StdinQueue {
+/** What the queue is in front of. */
+export interface StdinQueueOptions {
+  /**
+   * End-of-file is a character there, and counts only at the beginning of a line: after a part of one the first only
+   * ends that part.
+   */
+  readonly terminal: boolean;
+  /** What whoever reads the terminal finds; undefined where that cannot be known. */
+  readonly unread?: (() => TerminalInput) | undefined;
+}
+
+/** A queue in front of a pipe or a terminal. */
+export function createStdinQueue(sink: ByteSink, options: StdinQueueOptions): StdinQueue {
   const remembered = new Map<string, Promise<WriteStatus>>();
   let queuedBytes = 0;
   let queuedWrites = 0;
@@ -39,6 +52,7 @@ export function createStdinQueue(sink: ByteSink, options: { readonly terminal: b
   let tail: Promise<void> = Promise.resolve();
   let release: (() => void)[] = [];
   let lastByte = NEWLINE;
+  let kept: ReturnType<typeof keepAtEnd> | undefined;
 
   const wakeSenders = () => {
     const senders = release;
@@ -67,21 +81,20 @@ export function createStdinQueue(sink: ByteSink, options: { readonly terminal: b
     );
   };
 
-  const typeEndOfFile = () =>
-    sink.write(Uint8Array.from(lastByte === NEWLINE ? [END_OF_FILE] : [END_OF_FILE, END_OF_FILE]))
-      .catch(() => {}); // the terminal is gone
+  const requireRoom = (bytes: Uint8Array) => {
+    const tooMuch = queuedWrites > 0 && queuedBytes + bytes.length > MAX_QUEUED_STDIN_BYTES;
+    if (!tooMuch && queuedWrites < MAX_QUEUED_STDIN_WRITES) return;
+    throw invalidRequest(
+      `the process does not read its stdin: ${queuedBytes} bytes in ${queuedWrites} writes wait`,
+    );
+  };
 
   return {
     write(bytes, writeId) {
       const before = remembered.get(writeId);
       if (before) return before;
       if (state !== "open") return Promise.resolve("stdinClosed");
-      const tooMuch = queuedWrites > 0 && queuedBytes + bytes.length > MAX_QUEUED_STDIN_BYTES;
-      if (tooMuch || queuedWrites >= MAX_QUEUED_STDIN_WRITES) {
-        throw invalidRequest(
-          `the process does not read its stdin: ${queuedBytes} bytes in ${queuedWrites} writes wait`,
-        );
-      }
+      requireRoom(bytes);
       const status = push(bytes);
       remembered.set(writeId, status);
       if (remembered.size > MAX_REMEMBERED_WRITE_IDS) {
@@ -92,16 +105,25 @@ export function createStdinQueue(sink: ByteSink, options: { readonly terminal: b
       }
       return status;
     },
-    end() {
+    end(final) {
       if (state === "closed") return "stdinClosed";
-      if (state === "open") {
-        state = "ending";
-        tail = tail.then(options.terminal ? typeEndOfFile : () => sink.close());
+      if (state === "ending") return "accepted";
+      const characters = LINE_ENDS.has(lastByte) ? 1 : 2;
+      if (options.terminal && !final) {
+        const typed = new Uint8Array(characters).fill(END_OF_FILE);
+        requireRoom(typed);
+        return push(typed);
       }
+      state = "ending";
+      tail = tail.then(() => {
+        if (!options.terminal) sink.close();
+        else if (state === "ending") kept = keepAtEnd(sink, characters, options.unread);
+      });
       return "accepted";
     },
     destroy() {
       state = "closed";
+      kept?.stop();
       sink.destroy();
       wakeSenders();
     },

@@ -31,7 +31,7 @@ export interface ExitStatus {
   readonly sandboxDenied?: true;
 }
 
-/** A signal by its name in POSIX (signal.h). */
+/** A signal by its name in POSIX (signal.h), or on Linux (signal(7)). */
 export type SignalName =
   | "SIGABRT"
   | "SIGALRM"
@@ -44,9 +44,12 @@ export type SignalName =
   | "SIGINT"
   | "SIGKILL"
   | "SIGPIPE"
+  | "SIGPOLL"
   | "SIGPROF"
+  | "SIGPWR"
   | "SIGQUIT"
   | "SIGSEGV"
+  | "SIGSTKFLT"
   | "SIGSTOP"
   | "SIGSYS"
   | "SIGTERM"
@@ -80,7 +83,10 @@ export interface ResourceLimits {
   readonly dataBytes?: number | undefined;
   /** One more than the highest descriptor number it may open: EMFILE. */
   readonly openFiles?: number | undefined;
-  /** Processes: fork fails with EAGAIN. Refused where it cannot be enforced. */
+  /**
+   * Processes: fork fails with EAGAIN. With a cgroup (pids controller) it counts the process and all that came of it;
+   * without one everything that the same user runs (RLIMIT_NPROC). Refused where it cannot be enforced.
+   */
   readonly processes?: number | undefined;
   /** Size of a file it writes, in bytes: SIGXFSZ. */
   readonly fileSizeBytes?: number | undefined;
@@ -133,7 +139,7 @@ export interface StartOptions {
   readonly size?: TerminalSize;
   /** Terminate it after so many milliseconds, if it has not closed by then. At most 2^31 - 1. Default: never. */
   readonly timeoutMs?: number;
-  /** The grace of that, as in {@link Process.terminate}. Default 0: killed at once. */
+  /** The grace of that, as in {@link Process.terminate}; refused without it. Default 0: killed at once. */
   readonly timeoutGraceMs?: number;
   /** What it may use. Default: what the server itself may. */
   readonly limits?: ResourceLimits;
@@ -162,7 +168,7 @@ export interface Process {
   readonly stdout: ReadableStream<Uint8Array>;
   /** Standard error from its first byte. Reads like {@link events}. */
   readonly stderr: ReadableStream<Uint8Array>;
-  /** Standard input; closing it is end-of-file. Errors at once unless started with `pipeStdin` or `tty`. */
+  /** Standard input; closing it is end-of-file, in a terminal for everyone who reads from then on. Errors at once unless started with `pipeStdin` or `tty`. */
   readonly stdin: WritableStream<Uint8Array>;
   /**
    * The exit status, once the process has exited and its last byte has been received. Output that nobody reads is
@@ -171,7 +177,8 @@ export interface Process {
   wait(options?: { readonly signal?: AbortSignal }): Promise<ExitStatus>;
   /**
    * Sends a signal to the process group; `interrupt` is SIGINT. In a terminal the signals of the keyboard (SIGINT,
-   * SIGQUIT, SIGTSTP) go to the foreground job, as Ctrl-C does. A process that has exited is left alone.
+   * SIGQUIT, SIGTSTP) go to the foreground job, as Ctrl-C does. When the process has exited, what is left of its group
+   * gets the signal.
    * @throws ExecServerError `UNSUPPORTED` when the server knows only `interrupt`
    */
   signal(name: SignalName | "interrupt"): Promise<void>;
@@ -275,7 +282,7 @@ export interface Processes {
   /**
    * Starts a program and resolves once it runs.
    * @throws ExecServerError `ENOENT` (program or cwd missing), `EACCES` (not executable), `ENOTDIR` (cwd is a file),
-   * `INVALID_PARAMS` (empty argv, a size or time out of range, a sandbox that makes no sense), `INVALID_REQUEST` (id in
+   * `INVALID_PARAMS` (empty argv, a size, a time or a limit out of range or unknown, a sandbox that makes no sense), `INVALID_REQUEST` (id in
    * use), `UNSUPPORTED` (a terminal or a limit that cannot be had there), `SANDBOX_UNAVAILABLE`
    */
   start(options: StartOptions): Promise<Process>;

@@ -10,6 +10,7 @@ import {
   map,
   maybe,
   pathUri,
+  strictStruct,
   struct,
   text,
   unsigned,
@@ -18,7 +19,7 @@ import {
   within,
 } from "./schema.ts";
 
-/** The signals of POSIX (signal.h). */
+/** The signals of POSIX (signal.h), and SIGPWR and SIGSTKFLT of Linux (signal(7)). Real-time ones have no names. */
 export const SIGNALS = [
   "SIGABRT",
   "SIGALRM",
@@ -31,9 +32,12 @@ export const SIGNALS = [
   "SIGINT",
   "SIGKILL",
   "SIGPIPE",
+  "SIGPOLL",
   "SIGPROF",
+  "SIGPWR",
   "SIGQUIT",
   "SIGSEGV",
+  "SIGSTKFLT",
   "SIGSTOP",
   "SIGSYS",
   "SIGTERM",
@@ -55,12 +59,13 @@ const terminalSize = struct("TerminalSize", {
   cols: within(1, MAX_TERMINAL_SIDE, "u16"),
 });
 
-/** What a process and each of its descendants may use (setrlimit(2)). */
-const resourceLimits = struct("ResourceLimits", {
+/** What a process and each of its descendants may use (setrlimit(2)). A misspelt limit would be none. */
+const resourceLimits = strictStruct("ResourceLimits", {
   cpuSeconds: maybe(unsigned()),
   addressSpaceBytes: maybe(unsigned()),
   dataBytes: maybe(unsigned()),
   openFiles: maybe(unsigned()),
+  /** All that come of it together where there is a cgroup, else all that its user runs. */
   processes: maybe(unsigned()),
   fileSizeBytes: maybe(unsigned()),
 });
@@ -123,7 +128,7 @@ export const ProcessStart = method(
     size: maybe(terminalSize),
     /** Added: terminates it after so many ms, if it has not closed by then. */
     timeoutMs: maybe(within(1, MAX_TIMER_MS)),
-    /** Added: the grace of that, as `graceMs` of `process/terminate`. */
+    /** Added: the grace of that, as `graceMs` of `process/terminate`; refused without `timeoutMs`. */
     timeoutGraceMs: maybe(within(0, MAX_TIMER_MS)),
     /** Added: what it may use; refused (-32011) when one of them cannot be enforced. */
     limits: maybe(resourceLimits),
@@ -167,14 +172,19 @@ export const ProcessWrite = repeatable(method(
 ));
 
 /**
- * Ends a child's standard input after what was written before; in a terminal by the end-of-file character (Ctrl-D).
- * Added to the reference's wire.
+ * Ends a child's standard input after what was written before; in a terminal by the end-of-file character (Ctrl-D),
+ * after which one may go on. Added to the reference's wire.
  */
 export const ProcessCloseStdin = repeatable(method(
   "process/closeStdin",
   "exec",
   "CloseStdinParams",
-  struct("CloseStdinParams", { processId: text() }),
+  struct("CloseStdinParams", {
+    processId: text(),
+    /** Nothing follows. In a terminal the character is typed again whenever it has been read, so that every reader
+     * finds the end, as in a pipe. */
+    final: v.optional(flag(), false),
+  }),
   v.object({ status: v.picklist(["accepted", "unknownProcess", "stdinClosed", "starting"]) }),
 ));
 

@@ -95,6 +95,15 @@ export function struct<T extends v.ObjectEntries>(name: string, entries: T) {
   });
 }
 
+/** As {@link struct}, but an unknown member is refused: for what asks to be held to something. */
+export function strictStruct<T extends v.ObjectEntries>(name: string, entries: T) {
+  const known = Object.keys(entries).map((key) => `\`${key}\``).join(", ");
+  return v.strictObject(entries, (issue) => {
+    if (issue.expected !== "never") return invalidType(issue.input, `struct ${name}`);
+    return `unknown field \`${clip(String(issue.input))}\`, expected one of ${known}`;
+  });
+}
+
 /** One of a few words. @param summary says what is expected where the words are too many to list */
 export function variant<const T extends readonly string[]>(words: T, summary?: string) {
   const expected = summary !== undefined

@@ -9,7 +9,8 @@ export interface BunProcess {
   readonly pid: number;
   readonly exited: Promise<number>;
   readonly exitCode: number | null;
-  readonly signalCode: string | null;
+  /** A real-time signal has no name, only a number. */
+  readonly signalCode: string | number | null;
 }
 
 /** `Bun.file(fd).writer()`. */

@@ -12,8 +12,8 @@ let reaper: Reaper | undefined;
 
 /**
  * Makes this process the parent of every descendant that loses its own (PR_SET_CHILD_SUBREAPER), and reaps those that
- * nobody waits for. Every child that is started in a session of its own must be in `ownedChildren` while it is waited
- * for. False where it cannot be done: under Node and Deno, and on other systems than Linux.
+ * nobody waits for. Every child that somebody waits for must be in `ownedChildren` from the turn of its start until it
+ * has been reaped. False where it cannot be done: under Node and Deno, and on other systems than Linux.
  */
 export async function becomeSubreaper(): Promise<boolean> {
   if (reaper === undefined && runtime === "bun" && process.platform === "linux") {

@@ -19,13 +19,11 @@ const libc = libcSymbols({
   prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   waitid: { args: ["i32", "u32", "ptr", "i32"], returns: "i32" },
   waitpid: { args: ["i32", "ptr", "i32"], returns: "i32" },
-  getsid: { args: ["i32"], returns: "i32" },
 });
 
 /** Becomes the subreaper; undefined when the kernel refuses. */
 export function startReaper(): Reaper | undefined {
   if (libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) !== 0) return undefined;
-  const ownSession = libc.getsid(0);
   const info = new Int32Array(SIGINFO_WORDS);
   const status = new Int32Array(1);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -37,8 +35,9 @@ export function startReaper(): Reaper | undefined {
       if (libc.waitid(P_ALL, 0, ptr(info), WEXITED | WNOHANG | WNOWAIT) !== 0) return; // no child at all
       const pid = info[SI_PID] ?? 0;
       if (pid === 0) return;
-      // What a client starts leads a session of its own, so an orphan is never in ours: that is the runtime's child.
-      if (ownedChildren.has(pid) || libc.getsid(pid) === ownSession) {
+      // Only what has an owner is left to it. That it is in our session says nothing: a shell may have started it
+      // before it became us (`job & exec exec-server serve`), and it would end all reaping.
+      if (ownedChildren.has(pid)) {
         timer ??= setTimeout(() => {
           timer = undefined;
           look();

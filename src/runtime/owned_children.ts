@@ -1,4 +1,4 @@
-/** Pids of children that some part of this program waits for itself. */
+/** Pids of children that some part of this program waits for itself. Every spawn that can be waited for enters its own. */
 const pids = new Set<number>();
 
 /**
@@ -14,3 +14,14 @@ export const ownedChildren: {
   delete: (pid) => void pids.delete(pid),
   has: (pid) => pids.has(pid),
 };
+
+/** Enters a child of `node:child_process` until it has been reaped. Call it in the turn of the spawn. */
+export function owned(child: {
+  readonly pid?: number | undefined;
+  once(event: "exit", listener: () => void): unknown;
+}): void {
+  const { pid } = child;
+  if (pid === undefined) return; // it could not be started
+  pids.add(pid);
+  child.once("exit", () => pids.delete(pid));
+}

@@ -1,9 +1,9 @@
 /** A pseudo-terminal under Bun, made with the kernel's own interface (pty(7), ioctl_tty(2)) instead of openpty(3):
  * `open` reports its error as a code, while errno is lost on the way through FFI. */
 import { closeSync, constants, openSync } from "node:fs";
-import { ptr } from "./bun.ts";
+import { libc, ptr } from "./bun.ts";
 import { ptyLibc } from "./pty_libc_bun.ts";
-import type { TerminalSize } from "./terminal.ts";
+import type { TerminalInput, TerminalSize } from "./terminal.ts";
 import { codedError, errorCode, unsupported } from "./coded_error.ts";
 
 // Linux, the same on all architectures that Bun has.
@@ -15,6 +15,9 @@ const TCGETS = 0x5401;
 const TCSETS = 0x5402;
 const TERMIOS_BYTES = 64; // the kernel's struct has 36; the first field is c_iflag
 const IUTF8 = 0o40000;
+const C_LFLAG = 3;
+const ICANON = 0o2;
+const POLLIN = 1;
 
 /** Both ends of a terminal. Neither is inherited; reading and writing the master does not block. */
 export interface Pty {
@@ -26,27 +29,38 @@ export interface Pty {
 
 /** @throws an error with a POSIX code, or with UNSUPPORTED where there are no terminals */
 export function openPty(size: TerminalSize): Pty {
-  const libc = ptyLibc();
+  const { ioctl } = ptyLibc();
   const master = open("/dev/ptmx", constants.O_NONBLOCK);
   try {
     const zero = new Int32Array(1);
     const index = new Int32Array(1);
-    if (libc.ioctl(master, TIOCSPTLCK, ptr(zero)) !== 0 || libc.ioctl(master, TIOCGPTN, ptr(index)) !== 0) {
+    if (ioctl(master, TIOCSPTLCK, ptr(zero)) !== 0 || ioctl(master, TIOCGPTN, ptr(index)) !== 0) {
       throw unsupported("/dev/ptmx is not a terminal multiplexer");
     }
     setSize(master, size);
     const path = `/dev/pts/${index[0]}`;
     const slave = open(path, 0);
     const termios = new Uint32Array(TERMIOS_BYTES / 4);
-    if (libc.ioctl(slave, TCGETS, ptr(termios)) === 0) {
+    if (ioctl(slave, TCGETS, ptr(termios)) === 0) {
       termios[0] = (termios[0] ?? 0) | IUTF8; // else erasing a character takes one byte of several
-      libc.ioctl(slave, TCSETS, ptr(termios));
+      ioctl(slave, TCSETS, ptr(termios));
     }
     return { master, slave, path };
   } catch (error) {
     closeSync(master);
     throw error;
   }
+}
+
+/** What a reader of the slave finds. */
+export function unreadInput(slave: number): TerminalInput {
+  const pollfd = new Int32Array([slave, POLLIN]);
+  const termios = new Uint32Array(TERMIOS_BYTES / 4);
+  const isKnown = ptyLibc().ioctl(slave, TCGETS, ptr(termios)) === 0;
+  return {
+    some: libc.poll(ptr(pollfd), 1, 0) > 0,
+    byLine: isKnown && ((termios[C_LFLAG] ?? 0) & ICANON) !== 0,
+  };
 }
 
 /** Sets the window size through the master. */

@@ -1,13 +1,10 @@
 /** Children under Bun (the compiled executable): `Bun.spawn` with our own pipes. */
 import { closeSync } from "node:fs";
-import { constants } from "node:os";
 import { bun } from "./bun.ts";
 import type { Child, ChildExit, SpawnOptions } from "./child.ts";
 import { ownedChildren } from "./owned_children.ts";
 import { type OpenExtra, openExtra } from "./extra_bun.ts";
 import { openPipe, pipeSink, pipeSource } from "./pipe_bun.ts";
-
-const SIGNALS: ReadonlyMap<string, number> = new Map(Object.entries(constants.signals));
 
 /** Starts a child. @throws an error with a POSIX code */
 export function spawnBun(options: SpawnOptions): Child {
@@ -42,11 +39,12 @@ export function spawnBun(options: SpawnOptions): Child {
       stdout: pipeSource(output.readEnd),
       stderr: pipeSource(errors.readEnd),
       extra: extra?.started(),
-      exited: child.exited.then((): ChildExit => {
+      exited: child.exited.then((status): ChildExit => {
         ownedChildren.delete(child.pid);
+        // `signalCode` is a name, which not every signal has; what it resolves to is 128 + the number then.
         return child.signalCode === null
           ? { code: child.exitCode, signal: null }
-          : { code: null, signal: SIGNALS.get(child.signalCode) ?? 0 };
+          : { code: null, signal: status - 128 };
       }),
     };
   } catch (error) {

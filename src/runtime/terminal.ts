@@ -8,6 +8,14 @@ export interface TerminalSize {
   readonly cols: number;
 }
 
+/** The input of a terminal as its reader has it. */
+export interface TerminalInput {
+  /** Something is there that has not been read. */
+  readonly some: boolean;
+  /** It is read line by line, and there is an end-of-file (ICANON of termios(3)); else key by key. */
+  readonly byLine: boolean;
+}
+
 /** What to run. */
 export interface TerminalOptions extends Omit<SpawnOptions, "stdin"> {
   readonly size: TerminalSize;
@@ -35,6 +43,8 @@ export interface TerminalChild {
   readonly extra?: ExtraEnds | undefined;
   /** Resolves when the child has been reaped. Output may still follow. */
   readonly exited: Promise<ChildExit>;
+  /** What whoever reads the terminal finds. Undefined where that cannot be known: under Node and Deno. */
+  readonly unread?: (() => TerminalInput) | undefined;
   /** Changes the size; the foreground process group gets SIGWINCH. Does nothing once the terminal is gone. */
   resize(size: TerminalSize): void;
 }

@@ -3,12 +3,15 @@ import { closeSync, writeSync } from "node:fs";
 import type { ByteSource } from "./child.ts";
 import { type OpenExtra, openExtra } from "./extra_bun.ts";
 import { descriptorSource } from "./pipe_bun.ts";
-import { openPty, setSize } from "./pty_bun.ts";
+import { openPty, setSize, unreadInput } from "./pty_bun.ts";
 import { spawnOn } from "./pty_spawn_bun.ts";
-import type { TerminalChild, TerminalOptions } from "./terminal.ts";
+import type { TerminalChild, TerminalInput, TerminalOptions } from "./terminal.ts";
 import { codedError, errorCode } from "./coded_error.ts";
 import { startAndReap } from "./terminal_exit_bun.ts";
 import { terminalSink } from "./terminal_sink.ts";
+
+/** Of a terminal that is gone. */
+const NOTHING: TerminalInput = { some: false, byLine: true };
 
 /** Starts a child on a new terminal. @throws an error with a POSIX code, or with UNSUPPORTED */
 export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
@@ -30,13 +33,18 @@ export function spawnTerminalBun(options: TerminalOptions): TerminalChild {
     const childEnds = extra?.childEnds;
     const { pid, exited } = startAndReap(() => spawnOn(path, options, childEnds));
     // Held until the exit: else the master reports the end while a child has closed all of its descriptors for now.
-    exited.then(() => closeSync(slave));
+    let held = true;
+    exited.then(() => {
+      held = false;
+      closeSync(slave);
+    });
     return {
       pid,
       input,
       output,
       extra: extra?.started(),
       exited,
+      unread: () => held ? unreadInput(slave) : NOTHING,
       resize: (size) => {
         if (open) setSize(master, size);
       },

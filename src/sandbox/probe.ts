@@ -5,6 +5,7 @@
 import { Buffer } from "node:buffer";
 import { execFile } from "node:child_process";
 import process from "node:process";
+import { owned } from "../runtime/owned_children.ts";
 import { bubblewrapCommand, DESCRIPTORS } from "./bubblewrap.ts";
 import { BWRAP_PATHS, findBwrap } from "./find_bwrap.ts";
 import type { Plan } from "./plan.ts";
@@ -168,8 +169,8 @@ function isRecent(version: string): boolean {
 
 function versionOf(bwrap: string): Promise<string> {
   return new Promise((resolve) => {
-    execFile(bwrap, ["--version"], { env: {}, timeout: 5_000 }, (error, stdout) => {
+    owned(execFile(bwrap, ["--version"], { env: {}, timeout: 5_000 }, (error, stdout) => {
       resolve(error ? "" : /(\d+\.\d+(?:\.\d+)?)/.exec(stdout)?.[1] ?? "");
-    });
+    }));
   });
 }

@@ -1,6 +1,7 @@
 /** Runs a sandboxed command to its end, for the probe. Not for processes of clients: nothing streams. */
 import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import { owned } from "../runtime/owned_children.ts";
 import { type BubblewrapCommand, DESCRIPTORS } from "./bubblewrap.ts";
 
 /** How a run ended. */
@@ -33,6 +34,7 @@ export const runOnce: Runner = (command, filter) =>
       timeout: LIMIT_MS,
       killSignal: "SIGKILL",
     });
+    owned(child);
     const texts = { stdout: "", stderr: "", status: "", ready: "" };
     const streams: readonly (Readable | Writable | null | undefined)[] = child.stdio;
     const collect = (name: keyof typeof texts, stream: Readable | Writable | null | undefined) => {

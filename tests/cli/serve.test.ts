@@ -2,7 +2,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { connect } from "node:net";
-import { runServer, withServer } from "../harness/server.ts";
+import { Buffer } from "node:buffer";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { groupMembers, until } from "../harness/proc.ts";
+import { programUnderTest, send } from "../harness/program.ts";
+import { runServer, startServer, withServer } from "../harness/server.ts";
+import { tempDir } from "../harness/temp.ts";
+import { isObject } from "../harness/wire_client.ts";
 
 test("prints one line, the URL with the real port, and nothing else", async () => {
   for (const args of [[], ["--listen", "ws://127.0.0.1:0"], ["--listen=ws://[::1]:0"]]) {
@@ -34,6 +41,38 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
       raw.destroy();
     }));
 }
+
+for (const [first, second] of [["SIGINT", "SIGTERM"], ["SIGTERM", "SIGTERM"]] as const) {
+  test(`${first}, then ${second}: ends it at once with 1, and everything`, () =>
+    withServer(["--shutdown-grace", "60"], async (server) => {
+      const client = await server.connect();
+      await client.startProcess("p", ["sh", "-c", "trap '' TERM; echo $$; sleep 1000 & wait"]);
+      const { params } = await client.waitFor(({ method }) => method === "process/output");
+      const pid = Number(Buffer.from(String(isObject(params) && params["chunk"]), "base64"));
+      send(server.pid, first);
+      await client.closed; // it has begun to end
+      send(server.pid, second);
+      assert.equal(await server.exited, { code: 1, signal: null });
+      await until("the guard has ended the rest", () => groupMembers(pid).length === 0);
+    }));
+}
+
+test("leaves SIGHUP alone that was ignored when it was started, as by nohup", async () => {
+  const [program, before] = programUnderTest();
+  const nohup = join(tempDir(), "nohup");
+  const script = `#!/bin/sh\ntrap '' HUP\nexec ${[program, ...before].join(" ")} "$@"\n`;
+  writeFileSync(nohup, script, { mode: 0o755 });
+  const server = await startServer({ program: nohup });
+  try {
+    const client = await server.connect();
+    send(server.pid, "SIGHUP");
+    await client.startProcess("p", ["sleep", "0.2"]);
+    assert.is((await client.collect("p")).exitCode, 0);
+    assert.equal(await server.stop(), { code: 0, signal: null });
+  } finally {
+    await server.stop();
+  }
+});
 
 test("refuses addresses that are none", async () => {
   const cannot = [

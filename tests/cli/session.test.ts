@@ -101,6 +101,22 @@ test("kill ends the whole group and says whether anything ran", async () => {
   assert.is((await on(session, "kill", "--all")).code, 1);
 });
 
+test("kill ends what a command has left running, and says so when nothing is", async () => {
+  const { session, process } = await detached("sleep 998 >/dev/null 2>&1 & exit 3");
+  await untilListed(session, /"state": "closed"[^]*"processes": 1/);
+  const pid = await pidIn(session);
+  assert.equal(groupMembers(pid).length, 1);
+  assert.equal(await on(session, "kill", "-s", "USR2", "--all").then(({ code }) => code), 0);
+  await until("the signal has ended it", () => groupMembers(pid).length === 0);
+  const after = await on(session, "kill");
+  assert.equal([after.code, after.stderr], [1, `exec-server: process ${process} has ended\n`]);
+  const other = await detached("sleep 998 >/dev/null 2>&1 & exit 3");
+  await untilListed(other.session, /"state": "closed"[^]*"processes": 1/);
+  const killed = await on(other.session, "kill");
+  assert.equal([killed.code, killed.stderr], [0, ""]);
+  assert.equal(groupMembers(await pidIn(other.session)), []);
+});
+
 test("ps, logs and kill leave a session alone that somebody is attached to; --force takes it", async () => {
   const { session } = await detached("echo here; exec sleep 1000");
   const attached = startCli(["attach", "--url-file", urlFile(server.url), "--session", session]);

@@ -52,6 +52,38 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     await started.signal("SIGKILL"); // it is gone: nothing happens
   });
 
+  it("tells of every signal that ended a process", async () => {
+    for (const tty of [false, true]) {
+      for (const [signal, number] of [["SIGPOLL", 29], ["SIGPWR", 30], ["SIGSTKFLT", 16]] as const) {
+        const started = await sh(`kill -${number} $$; sleep 1`, { tty });
+        assert.equal(await started.wait(), { ...exited(128 + number), signal });
+      }
+      // Nothing tells Node and Deno of the others.
+      if (process.env["EXEC_SERVER_FORM"] !== "compiled" || name === "local") continue;
+      for (const number of [34, 64]) {
+        const started = await sh(`kill -${number} $$; sleep 1`, { tty });
+        assert.equal(await started.wait(), exited(128 + number), `real-time signal ${number}`);
+      }
+    }
+  });
+
+  it("signals what is left of the group when the leader has exited, and nothing else", async () => {
+    const { started, pids } = await startAndRead(
+      2,
+      "sleep 999 & echo $!; setsid sleep 999 & echo $!; exit 4",
+    );
+    const stateOf = async () => (await processes.list()).find(({ id }) => id === started.id)?.state;
+    while (await stateOf() === "running") await new Promise((wake) => setTimeout(wake, 10));
+    assert.equal(survivors(pids), pids);
+    await started.signal("SIGTERM");
+    const [inGroup = 0, elsewhere = 0] = pids;
+    await until("the background job has ended", () => !isRunning(inGroup));
+    assert.ok(isRunning(elsewhere));
+    await started.terminate();
+    assert.equal(await started.wait(), exited(4));
+    await started.signal("SIGTERM"); // nothing is left: nothing happens
+  });
+
   it("stops and continues", async () => {
     const { started, pids } = await startAndRead(1, "echo $$; exec sleep 1000");
     await started.signal("SIGSTOP");
@@ -126,6 +158,7 @@ export function controlContract(name: string, open: () => Promise<Environment>):
       assert.is(await codeOf(sh("true", { timeoutMs })), "INVALID_PARAMS", String(timeoutMs));
     }
     assert.is(await codeOf(sh("true", { timeoutMs: 1, timeoutGraceMs: -1 })), "INVALID_PARAMS");
+    assert.is(await codeOf(sh("true", { timeoutGraceMs: 1 })), "INVALID_PARAMS", "a grace of nothing");
   });
 
   it("limits what a process may use", async () => {
@@ -163,6 +196,8 @@ export function controlContract(name: string, open: () => Promise<Environment>):
     const asRoot = process.getuid?.() === 0;
     const code = await codeOf(processes.start({ argv: ["touch", mark], limits: { cpuSeconds: 0 } }));
     assert.is(code, "INVALID_PARAMS");
+    const misspelt = { cpuSeconds: 10, rssBytes: 5 };
+    assert.is(await codeOf(processes.start({ argv: ["touch", mark], limits: misspelt })), "INVALID_PARAMS");
     if (asRoot && name === "local") {
       assert.is(
         await codeOf(processes.start({ argv: ["touch", mark], limits: { processes: 10 } })),

@@ -161,6 +161,28 @@ export function terminalsContract(name: string, open: () => Promise<Environment>
     }
   });
 
+  it("keeps the input at its end: whoever reads again finds it, too", async () => {
+    const script =
+      "cat; echo one; sleep 0.2; cat; echo two; read line || echo three; stty raw; head -c 1 | od -c";
+    const started = await start(script);
+    const screen = screenOf(started);
+    await screen.type("hello\n");
+    await screen.endOfFile();
+    await screen.shows(/one\r\n/);
+    await screen.shows(/two\r\n/);
+    await screen.shows(/three\r\n/);
+    await screen.shows(/ 004|\\0/); // byte by byte there is no end, only its character: typed now, or before
+    assert.equal(await started.wait(), exited(0));
+    const argv = ["bash", "--norc", "-i"];
+    const shell = await processes.start({ argv, tty: true, env: { PS1: "> ", HISTFILE: "/dev/null" } });
+    const typed = screenOf(shell);
+    await typed.shows(/> /);
+    await typed.type("cat; echo end of cat\n");
+    await typed.endOfFile(); // of the shell's command, and of the shell, which reads keys
+    await typed.shows(/end of cat\r\n[^]*end of cat\r\n/);
+    assert.equal(await inTime(shell.wait(), () => "the shell has not found the end"), exited(0));
+  });
+
   it("has job control: Ctrl-Z, bg, fg, Ctrl-C", async () => {
     const started = await processes.start({
       argv: ["bash", "--norc", "-i"],

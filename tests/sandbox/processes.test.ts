@@ -65,6 +65,21 @@ test("a read-only sandbox: a write is refused, and said to be denied", async () 
   assert.equal(readdirSync(folder), []);
 });
 
+test("what is sent while the sandbox is set up reaches the program", async () => {
+  const sandbox = readOnly();
+  const sized = client.startProcess("sized", sh("stty size; sleep 0.2; stty size"), { tty: true, sandbox });
+  for (const rows of [40, 50]) {
+    const size = { rows, cols: 132 };
+    assert.equal(await client.call("process/resize", { processId: "sized", size }), {});
+  }
+  await sized;
+  assert.match((await client.collect("sized")).pty, /50 132\r\n$/);
+  const signalled = client.startProcess("signalled", sh("sleep 2"), { sandbox });
+  assert.equal(await client.call("process/signal", { processId: "signalled", signal: "SIGTERM" }), {});
+  await signalled;
+  assert.is((await client.collect("signalled")).exitCode, 143);
+});
+
 test("without a sandbox, or with a disabled one, none is made", async () => {
   for (
     const [id, sandbox] of Object.entries({

@@ -253,6 +253,13 @@ test("params of the wrong type", async () => {
     [{ env: { A: null } }, "invalid type: null, expected a string"],
     [{ tty: "no" }, 'invalid type: string "no", expected a boolean'],
     [{ pipeStdin: null }, "invalid type: null, expected a boolean"],
+    [
+      { limits: { openFile: 5 } },
+      "unknown field `openFile`, expected one of `cpuSeconds`, `addressSpaceBytes`, `dataBytes`, `openFiles`, " +
+      "`processes`, `fileSizeBytes`",
+    ],
+    [{ limits: { cpuSeconds: "1" } }, 'invalid type: string "1", expected u64'],
+    [{ limits: 5 }, "invalid type: number, expected struct ResourceLimits"],
     [{ cwd: "/tmp" }, "invalid URI: relative URL without a base"],
     [{ cwd: undefined }, "missing field `cwd`"],
     [{ processId: undefined }, "missing field `processId`"],

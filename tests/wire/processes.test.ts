@@ -28,6 +28,26 @@ const sh = (script: string) => ["/bin/sh", "-c", script];
 const write = (processId: string, text: string, writeId: string) =>
   client.call("process/write", { processId, chunk: base64(text), writeId });
 
+/** A process in a terminal, named `t`. */
+async function terminal(argv: string[]) {
+  await client.startProcess("t", argv, { tty: true });
+  return {
+    close: (more: JsonObject = {}) => client.call("process/closeStdin", { processId: "t", ...more }),
+    /** Waits until it has shown this, from the beginning on. */
+    async shows(wanted: string) {
+      let text = "";
+      await client.waitFor(({ method, params }) => {
+        if (method === "process/output" && isObject(params)) {
+          text += Buffer.from(String(params["chunk"]), "base64").toString();
+        }
+        return text.includes(wanted);
+      }).catch((error: unknown) => {
+        throw new Error(`it shows ${JSON.stringify(text)}, not ${wanted}`, { cause: error });
+      });
+    },
+  };
+}
+
 /** Places of the messages that fit. */
 function places(fits: (message: JsonObject) => boolean): number[] {
   return client.messages.flatMap(({ message }, i) => fits(message) ? [i] : []);
@@ -117,6 +137,39 @@ test("a writeId is written once, whatever the bytes", async () => {
   assert.is((await client.collect("p")).stdout, "first second");
   assert.equal(await refusal(write("p", "x", "")), [-32602, "writeId must not be empty"]);
 });
+
+test("closeStdin in a terminal is one key, unless it is final", async () => {
+  const { close, shows } = await terminal(
+    sh('cat; echo end 1; read line; echo "[$line]"; cat; echo end 2; cat; cat; cat; echo end 3; sleep 1000'),
+  );
+  assert.equal(await close(), { status: "accepted" });
+  await shows("end 1\r\n");
+  assert.equal(await write("t", "more\n", "1"), { status: "accepted" });
+  await shows("[more]\r\n");
+  assert.equal(await close(), { status: "accepted" });
+  await shows("end 2\r\n");
+  for (let times = 0; times < 2; times++) assert.equal(await close({ final: true }), { status: "accepted" });
+  assert.equal(await close(), { status: "accepted" });
+  assert.equal(await write("t", "late", "2"), { status: "stdinClosed" });
+  await shows("end 3\r\n");
+  await client.call("process/terminate", { processId: "t" });
+  await client.collect("t");
+});
+
+for (
+  const [line, keys] of [["Enter", "x\r"], ["an end", "\x04"], ["an end after a part", "x\x04\x04"]] as const
+) {
+  test(`closeStdin in a terminal ends no more than one program: after ${line}`, async () => {
+    const script = `${keys.endsWith("\x04") ? "cat; " : ""}cat; echo end; read line; echo "[$line]"`;
+    const { close, shows } = await terminal(sh(script));
+    await write("t", keys, "1");
+    await close();
+    await shows("end\r\n");
+    await write("t", "more\n", "2");
+    await shows("[more]\r\n");
+    await client.collect("t");
+  });
+}
 
 test("closeStdin is the end of the input, and tells what it met", async () => {
   const close = (processId: string) => client.call("process/closeStdin", { processId });
