@@ -73,7 +73,7 @@ export const READS: readonly Attack[] = [
   shell(
     "r-rename-parent",
     "rename the parent of a denied folder, then read",
-    "the mask moves along",
+    "the folders above a mask are mount points: EBUSY",
     () =>
       "mv box box2; cat box2/private/token; mv box2 box; mv keys keys2; cat keys2/server.pem; mv keys2 keys",
   ),
