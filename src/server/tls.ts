@@ -5,6 +5,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Duplex } from "node:stream";
 import { createServer, type SecureContextOptions, type Server as TlsServer } from "node:tls";
 import { ExecServerError, hasCode } from "../protocol/error.ts";
+import { isObject } from "../protocol/method.ts";
 import { osErrorText } from "../protocol/os_error.ts";
 import type { SocketRefused } from "./gate.ts";
 import { peerOf } from "./peer.ts";
@@ -69,8 +70,13 @@ export function tlsFront(
     socket.setNoDelay(true); // an HTTP server does so for connections of its own
     http.emit("connection", socket);
   });
+  const peers = new WeakMap<object, string>();
+  server.on("connection", (socket) => peers.set(socket, peerOf(socket)));
   server.on("tlsClientError", (error, socket) => {
-    refused(peerOf(socket), `TLS handshake failed (${hasCode(error) ? error.code : error.name})`);
+    // Of a socket that is closed by now Node and Deno do not tell the address, but which one it was put on.
+    const below: unknown = "_parent" in socket ? socket._parent : undefined;
+    const peer = (isObject(below) ? peers.get(below) : undefined) ?? peerOf(socket);
+    refused(peer, `TLS handshake failed (${hasCode(error) ? error.code : error.name})`);
   });
   return {
     server,

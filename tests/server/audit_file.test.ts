@@ -1,7 +1,7 @@
 // The file of an audit log: rotation, a disk that is full, a flood; and what --audit-argv does not show.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, renameSync, rmdirSync, rmSync, truncateSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmdirSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -39,7 +39,8 @@ test("renamed, the next line goes to a new file; copied and truncated, to the sa
     renameSync(log, `${log}.1`);
     await client.startProcess("a", ["true"]);
     await client.collect("a");
-    await until("the process is in the new file", () => linesOf(log, "process.exit").length === 1);
+    const isInNewFile = () => existsSync(log) && linesOf(log, "process.exit").length === 1;
+    await until("the process is in the new file", isInNewFile);
     copyFileSync(log, `${log}.2`);
     truncateSync(log);
     await client.startProcess("b", ["true"]);
