@@ -24,6 +24,11 @@ export interface Environment extends AsyncDisposable {
   /** The session's id on the server; undefined for a local environment. */
   readonly sessionId: string | undefined;
   /**
+   * How long the session lives without a connection, in ms; then what runs in it is ended. Undefined for a local
+   * environment, and when the server does not tell.
+   */
+  readonly sessionTtlMs: number | undefined;
+  /**
    * Lets go of it, and of its open files, without a commit. Local processes are killed; a server's session goes on
    * without us until its time to live is over.
    */
@@ -65,6 +70,7 @@ export const Environment = {
       files,
       processes,
       sessionId: undefined,
+      sessionTtlMs: undefined,
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -114,6 +120,7 @@ export const Environment = {
       files: remoteFiles(opened),
       processes,
       sessionId: opened.sessionId,
+      sessionTtlMs: opened.sessionTtlMs,
       close: () => opened.close(),
       [Symbol.asyncDispose]: () => opened.close(),
     };

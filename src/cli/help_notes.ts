@@ -35,7 +35,7 @@ ${START_CODES}
   ["shell", [{
     title: "Keys at the beginning of a line",
     body: `  ~.       Leave: end the shell and all that came of it
-  ~d       Detach: leave it running; prints how to come back with \`attach\`
+  ~d       Detach: leave it running; prints for how long, and how to come back with \`attach\`
   ~Ctrl-Z  Suspend us; the shell goes on
   ~?       Help
   ~~       A tilde`,

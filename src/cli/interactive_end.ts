@@ -24,7 +24,9 @@ export function interactiveCode(
     case "exited":
       return exitCodeOf(end.exit);
     case "detached":
-      complain(`detached; process ${id} of session ${environment.sessionId} goes on.`);
+      complain(
+        `detached; process ${id} of session ${environment.sessionId} goes on${forAWhile(environment)}.`,
+      );
       complain(`attach again: ${wayBack(environment, id, way)}`);
       return 0;
     case "abandoned":
@@ -34,6 +36,12 @@ export function interactiveCode(
     case "unread":
       return ExitCode.brokenPipe;
   }
+}
+
+/** How long a process goes on that nobody attaches to, as the end of a sentence; nothing when that is not known. */
+export function forAWhile({ sessionTtlMs }: Environment): string {
+  if (sessionTtlMs === undefined) return "";
+  return `; it is ended when nobody attaches for ${sessionTtlMs / 1000} s (--session-ttl)`;
 }
 
 function wayBack(environment: Environment, process: string, { server, options }: Way): string {

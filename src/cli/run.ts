@@ -6,7 +6,7 @@ import type { StartOptions } from "../process/trait.ts";
 import { connectionNotice } from "./connection_notice.ts";
 import { complain, ExitCode, explain, UsageError } from "./exit.ts";
 import { interact } from "./interactive.ts";
-import { interactiveCode } from "./interactive_end.ts";
+import { forAWhile, interactiveCode } from "./interactive_end.ts";
 import { limitOptions } from "./limits.ts";
 import { connectionReport, type Options, switchOption, ttlOption } from "./options.ts";
 import { chosenServer, openEnvironment, requireServer } from "./server_choice.ts";
@@ -41,6 +41,7 @@ export async function run(command: readonly string[], options: Options): Promise
     const started = await startThere(environment, start);
     if (detach) {
       process.stdout.write(`${environment.sessionId} ${started.id}\n`);
+      complain(`process ${started.id} goes on${forAWhile(environment)}`); // not in the line, which scripts read
       return 0;
     }
     if (interactive) {

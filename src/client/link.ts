@@ -32,6 +32,8 @@ export interface LinkOwner extends NotificationListener {
 /** A session on a server, reachable as long as it lives. */
 export interface Link extends Caller {
   readonly sessionId: string;
+  /** How long it lives without a connection, in ms, when the server tells. */
+  readonly sessionTtlMs: number | undefined;
   readonly info: Connection["info"];
   /** True when the server knows a capability. */
   can(capability: string): boolean;
@@ -140,6 +142,7 @@ export async function openLink(url: string | URL, options: RemoteOptions, owner:
 
   return {
     sessionId,
+    sessionTtlMs: first.sessionTtlMs,
     info,
     can,
     async call(method, params, how) {

@@ -264,8 +264,8 @@ export const ProcessList = unitMethod(
 /**
  * Watches a process of another session, beside its owner and other observers: from now on the events come as those of
  * an own process do, under the name `as` and with the numbers they have there. Whoever knows the session's id may. The
- * process does not wait for observers: one that is too slow is told what it has missed (`process/outputLost`) and goes
- * on with what is retained. Asked again for the same name it is the same observation. Added to the reference's wire.
+ * process does not wait for observers: one that is too slow is told what it has missed (`process/outputLost`, with
+ * `acknowledgesOutput`; else it sees a gap in `seq`) and goes on with what is retained. Asked again for the same name it is the same observation. Added to the reference's wire.
  */
 export const ProcessObserve = repeatable(method(
   "process/observe",
@@ -308,7 +308,7 @@ export const ProcessOutputAck = {
   params: struct("OutputAckParams", { processId: text(), seq: unsigned() }),
 } satisfies Notification;
 
-/** These events of a process are gone for good. Added to the reference's wire. */
+/** To a client that gave `acknowledgesOutput`: these events of a process are gone for good. Added to the reference's wire. */
 export const ProcessOutputLost = {
   name: "process/outputLost",
   params: v.object({ processId: v.string(), fromSeq: v.number(), toSeq: v.number() }),

@@ -221,6 +221,8 @@ for (const where of ["local", "remote"] as const) {
     assert.equal([both.code, both.stdout, both.stderr], [4, "out\r\nerr\r\n24 80\r\n", ""]);
     assert.is((await run(["cat"], {}, ["-t"])).code, 0); // /dev/null: the end at once
     assert.is((await run(["cat"], { stdin: "text" }, ["-t", "--no-stdin"])).stdout, "");
+    const twice = await run(sh("cat; cat"), { stdin: "hello\n" }, ["-t", "--timeout", "10"]);
+    assert.equal([twice.code, twice.stdout], [0, "hello\r\nhello\r\n"]); // the terminal's echo, then cat's
     const env = { TERM: "vt220", LINES: "7", COLUMNS: "9" };
     assert.is((await run(sh("echo $TERM$LINES$COLUMNS"), { env }, ["-t"])).stdout, "vt220\r\n");
     const slow = await run(sh("sleep 60"), {}, ["-t", "--timeout", "0.5"]);

@@ -119,6 +119,7 @@ test("~d leaves the shell running, attach comes back, and has it painted again",
     await terminal.type("trap 'echo size $(stty size)' WINCH; x=kept\r");
     await terminal.shows(/kept\r\n[^]*> /);
     await terminal.type("~d");
+    await terminal.shows(/goes on; it is ended when nobody attaches for 90 s \(--session-ttl\)\./);
     back = await wayBack(terminal);
     assert.is((await terminal.ended).code, 0);
   });
