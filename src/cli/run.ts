@@ -41,7 +41,8 @@ export async function run(command: readonly string[], options: Options): Promise
     const started = await startThere(environment, start);
     if (detach) {
       process.stdout.write(`${environment.sessionId} ${started.id}\n`);
-      complain(`process ${started.id} goes on${forAWhile(environment)}`); // not in the line, which scripts read
+      // For people: scripts read the line, and take anything on stderr for a failure.
+      if (process.stderr.isTTY) complain(`process ${started.id} goes on${forAWhile(environment)}`);
       return 0;
     }
     if (interactive) {

@@ -40,6 +40,11 @@ async function inTerminal(
   }
 }
 
+test("run --detach says to a person how long the process goes on", () =>
+  inTerminal(["run", "--detach", "--url-file", urlFile(server.url), "--", "true"], async (terminal) => {
+    await terminal.shows(/goes on; it is ended when nobody attaches for 90 s \(--session-ttl\)\r\n/);
+  }));
+
 for (const where of ["local", "remote"] as const) {
   const url = () => where === "local" ? [] : ["--url-file", urlFile(server.url)];
   const it = (title: string, check: () => Promise<void>) => test(`${where}: ${title}`, check);
