@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
-  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -14,10 +13,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { Buffer } from "node:buffer";
 import { atExit } from "../harness/at_exit.ts";
-import { programUnderTest } from "../harness/program.ts";
+import { reachableProgram } from "../harness/reachable.ts";
 import { tempDir } from "../harness/temp.ts";
 
 /** The name of the file that {@link INJECTION} would make. */
@@ -32,21 +31,6 @@ export const INJECTIONS: readonly string[] = [
 export const CLIMB = 4;
 /** Levels of a tree; its paths stay below PATH_MAX, 4,096 bytes. */
 const DEEP = 1_500;
-
-/**
- * A program as an account can start it: a copy in `folder` where it lies in somebody's private one.
- * @param folder that the account can get to
- */
-function reachable(program: string, folder: string): string {
-  for (let path = dirname(program); path !== "/"; path = dirname(path)) {
-    if ((lstatSync(path).mode & 0o001) !== 0) continue;
-    const copy = join(folder, "exec-server");
-    copyFileSync(program, copy);
-    chmodSync(copy, 0o755);
-    return copy;
-  }
-  return program;
-}
 
 /** Folders of one run. */
 export interface Places {
@@ -103,9 +87,8 @@ export function makePlaces(uid: number | undefined): Places {
     mkdirSync(work, { recursive: true });
     plant(work);
   };
-  const [program] = programUnderTest();
   return {
-    program: uid === undefined ? undefined : reachable(resolve(program), base),
+    program: uid === undefined ? undefined : reachableProgram(),
     home: at("home"),
     temp: at("temp"),
     state: at("state"),

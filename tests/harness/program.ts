@@ -37,6 +37,7 @@ function killAll(): void {
 
 /** Sends a signal to a process, or to a group (a negative number); one that is gone is fine. */
 export function send(pid: number, signal: NodeJS.Signals): void {
+  if (pid === 0) return; // it was never started; to the kernel 0 is the group of the test itself
   try {
     process.kill(pid, signal);
   } catch {

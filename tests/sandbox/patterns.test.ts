@@ -8,7 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { MAX_GLOB_SCAN_ENTRIES, scanBudget, scanGlob } from "../../src/sandbox/glob_scan.ts";
 import { connected } from "../harness/connected.ts";
-import { programUnderTest } from "../harness/program.ts";
+import { reachableProgram } from "../harness/reachable.ts";
 import { startServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { type JsonObject, outcome, type WireClient } from "../harness/wire_client.ts";
@@ -206,9 +206,7 @@ test("a folder that cannot be listed is hidden as a whole when something in it c
   for (const path of ["", ...fs.readdirSync(W, { recursive: true, encoding: "utf8" })]) {
     fs.lchownSync(join(W, path), uid, uid);
   }
-  const program = `${W}/exec-server`; // ours may lie where only root gets to
-  fs.copyFileSync(programUnderTest()[0], program);
-  const server = await startServer({ uid, env, program, cwd: "/" });
+  const server = await startServer({ uid, env, program: reachableProgram(), cwd: "/" });
   try {
     const user = await server.connect();
     for (

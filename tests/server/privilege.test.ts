@@ -1,6 +1,6 @@
 // Least privilege: --user, the warning to root, what a program of the same user sees of the server, and what children
 // inherit of it.
-import { chmodSync, chownSync, copyFileSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -9,7 +9,7 @@ import { findCgroup } from "../../src/process/cgroup_tree.ts";
 import { ROOT_WARNING } from "../../src/server/privileges.ts";
 import { runInShell } from "../harness/cli.ts";
 import { isRunning, until } from "../harness/proc.ts";
-import { programUnderTest } from "../harness/program.ts";
+import { reachableProgram } from "../harness/reachable.ts";
 import { runServer, type ServerOptions, startServer, type TestServer } from "../harness/server.ts";
 import { tempDirIn } from "../harness/temp.ts";
 import { type JsonObject, type WireClient } from "../harness/wire_client.ts";
@@ -51,16 +51,6 @@ function folderOf(uid: number): string {
   chmodSync(folder, 0o755);
   chownSync(folder, uid, uid);
   return folder;
-}
-
-/** A copy of the compiled program where every user can start it: the one under test may lie in root's home. */
-function reachableProgram(): string | undefined {
-  const [program, before] = programUnderTest();
-  if (before.length > 0) return undefined; // from source
-  const folder = tempDirIn("/var/tmp");
-  chmodSync(folder, 0o755);
-  copyFileSync(program, join(folder, "exec-server"));
-  return join(folder, "exec-server");
 }
 
 const inheritAll = {
@@ -156,7 +146,7 @@ rootTest("--user: a sandbox works, for processes and for files", async () => {
   const options = {
     args: ["--user", "nobody"],
     env: { XDG_STATE_HOME: folder },
-    program: reachableProgram(), // which the helper in the sandbox is, too
+    program: isCompiled ? reachableProgram() : undefined, // which the helper in the sandbox is, too
   };
   await withServer(options, async (_server, client) => {
     const sandbox = managed([special("root", "read"), at(folder, "write")], { cwd: `file://${folder}` });

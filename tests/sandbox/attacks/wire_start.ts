@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
 import { programUnderTest, register, send } from "../../harness/program.ts";
+import { reachableProgram } from "../../harness/reachable.ts";
 import { connectWire, isObject, type JsonObject } from "../../harness/wire_client.ts";
 import type { Start } from "./attack.ts";
 import { giveTo, type Scene } from "./scene.ts";
@@ -34,6 +35,11 @@ export interface AttackServerOptions {
   readonly sandboxed?: boolean;
 }
 
+/** The program under test, where this user can start it. */
+function ours(uid: number): [program: string, before: string[]] {
+  return uid === process.getuid?.() ? programUnderTest() : [reachableProgram(), []];
+}
+
 /** Starts a server as the scene's user and connects to it. */
 export async function startAttackServer(
   scene: Scene,
@@ -42,7 +48,7 @@ export async function startAttackServer(
   const home = join(scene.run, "server-home");
   mkdirSync(home, { recursive: true });
   giveTo(scene.uid, home);
-  const [program, before] = options.codex === undefined ? programUnderTest() : [options.codex, []];
+  const [program, before] = options.codex === undefined ? ours(scene.uid) : [options.codex, []];
   const listen = ["--listen", "ws://127.0.0.1:0"];
   const args = [
     ...before,
