@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { MAX_HELPERS_PER_CONNECTION } from "../../src/files/sandboxed.ts";
 import { connected } from "../harness/connected.ts";
 import { until } from "../harness/proc.ts";
-import { startServer, type TestServer } from "../harness/server.ts";
+import { startServer, type TestServer, withServer } from "../harness/server.ts";
 import { tempDir } from "../harness/temp.ts";
 import { type JsonObject, outcome, type WireClient } from "../harness/wire_client.ts";
 import { at, glob, managed, special } from "./policies.ts";
@@ -179,5 +179,17 @@ test("a server that ends leaves no unfinished file", async () => {
   await own.stop();
   assert.equal(fs.readdirSync(join(root, "ws")).sort(), [".env", "a"]);
 });
+
+test("a sandboxed file handle counts as any other, beyond the default too", () =>
+  withServer(["--max-file-handles", "130"], async (server) => {
+    const one = await server.connect();
+    const sandbox = managed([special("root", "read")]);
+    for (let count = 0; count < 130; count++) {
+      await one.call("fs/open", { handleId: `${count}`, path: "file:///etc/passwd", sandbox });
+    }
+    const more = one.call("fs/open", { handleId: "more", path: "file:///etc/passwd", sandbox });
+    assert.match(JSON.stringify(await outcome(more)), "at most 130 file handles");
+    await one.terminate();
+  }));
 
 test.run();

@@ -6,7 +6,6 @@ import { frame, openTcp, openUpgraded, pingFlood, unfinishedRequests } from "../
 import { Opcode } from "../harness/raw_socket.ts";
 import { memoryOf, until } from "../harness/proc.ts";
 import { runServer, type TestServer, withServer } from "../harness/server.ts";
-import { managed, special } from "../sandbox/policies.ts";
 import { type JsonObject, RefusedError, type WireClient, WireError } from "../harness/wire_client.ts";
 
 const LIMIT_REACHED = -32012;
@@ -238,18 +237,6 @@ test("open files of a connection and observations of a session", () =>
     await observe("y");
     await one.call("process/terminate", { processId: "p" });
     await Promise.all([one.terminate(), other.terminate()]);
-  }));
-
-test("a sandboxed file handle counts as any other, beyond the default too", () =>
-  withServer(["--max-file-handles", "130"], async (server) => {
-    const client = await server.connect();
-    const sandbox = managed([special("root", "read")]);
-    for (let count = 0; count < 130; count++) {
-      await client.call("fs/open", { handleId: `${count}`, path: "file:///etc/passwd", sandbox });
-    }
-    const more = client.call("fs/open", { handleId: "more", path: "file:///etc/passwd", sandbox });
-    assert.match(String(await failureOf(more)), "at most 130 file handles");
-    await client.terminate();
   }));
 
 function closedOf(client: WireClient): number {
