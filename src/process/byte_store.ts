@@ -18,6 +18,8 @@ const free: Uint8Array[] = [];
 /** A piece that was stored. */
 export interface StoredBytes {
   readonly length: number;
+  /** True when the bytes stay as they are for whoever keeps them. */
+  readonly lasting: boolean;
   /** The bytes, valid until the next call of any store: use them at once, or copy them. */
   read(): Uint8Array;
   /** Adds bytes to the newest piece; false when they do not fit behind it. */
@@ -32,6 +34,8 @@ export interface ByteStore {
   readonly memoryBytes: number;
   /** Copies the bytes. */
   put(bytes: Uint8Array): StoredBytes;
+  /** Keeps the bytes themselves: nobody changes them any more. They are not spilled. */
+  adopt(bytes: Uint8Array): StoredBytes;
   /** Moves full blocks to disk, newest first, until memory is below `most` bytes or the disk takes no more. */
   spill(file: SpillFile, most: number): void;
 }
@@ -96,6 +100,7 @@ export function createByteStore(): ByteStore {
         get length() {
           return length;
         },
+        lasting: false,
         read: () => bytesOf(block).subarray(from, from + length),
         extend(more) {
           const isNewest = block === current && block.used === from + length;
@@ -106,6 +111,16 @@ export function createByteStore(): ByteStore {
           return true;
         },
         release: () => release(block),
+      };
+    },
+    adopt(bytes) {
+      memoryBytes += bytes.length;
+      return {
+        length: bytes.length,
+        lasting: true,
+        read: () => bytes,
+        extend: () => false,
+        release: () => void (memoryBytes -= bytes.length),
       };
     },
     spill(file, most) {

@@ -119,8 +119,7 @@ function createReader(
             this.leave(); // it reads no more: the other readers must not wait for it
             throw lost(position + 1, event.seq - 1);
           }
-          // The reader may keep it: a copy of its own.
-          const kept = event.type === "output" ? { ...event, bytes: event.bytes.slice() } : event;
+          const kept = event.type === "output" ? { ...event, bytes: log.keep(event) } : event;
           position = event.seq;
           moved();
           return kept;

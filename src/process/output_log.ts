@@ -8,6 +8,7 @@
  */
 import { encodeBase64 } from "../protocol/base64.ts";
 import type { ExecServerError } from "../protocol/error.ts";
+import { collectsInTime } from "../runtime/abilities.ts";
 import { type Deferred, deferred } from "../runtime/deferred.ts";
 import { BLOCK_BYTES, createByteStore, type StoredBytes } from "./byte_store.ts";
 import type { MemoryUser } from "./memory_budget.ts";
@@ -22,6 +23,9 @@ import {
 } from "./retention.ts";
 import { openSpillFile, type SpillFile } from "./spill_file.ts";
 import type { ExitStatus, OutputStream, ProcessEvent } from "./trait.ts";
+
+/** Smaller pieces are copied: they may be all that is needed of a much larger memory. */
+const ADOPT_BYTES = 16 * 1024;
 
 /** An event that carries output. */
 export type OutputEvent = Extract<ProcessEvent, { type: "output" }>;
@@ -43,6 +47,8 @@ export interface LogView {
    * to the event loop or calls any log, so encode or copy them at once.
    */
   next(afterSeq: number): ProcessEvent | undefined;
+  /** Its bytes, for who keeps them: to be read only, others may have the same. */
+  keep(event: OutputEvent): Uint8Array;
   /** Its bytes as base64: made once for all who are told of the event one after the other. */
   base64(event: OutputEvent): string;
   /** Calls back, synchronously, after every change that a reader may wait for. Returns the end of it. */
@@ -66,7 +72,10 @@ export interface OutputLog extends LogView {
   readonly failure: ExecServerError | undefined;
   /** Adds output: at most 64 KiB, joined to the newest event as long as nobody has seen that one. */
   append(stream: OutputStream, bytes: Uint8Array): void;
-  /** Adds output as an event of its own, under the number it has elsewhere. */
+  /**
+   * Adds output as an event of its own, under the number it has elsewhere. The bytes are the log's from then on: a
+   * large piece is not copied.
+   */
   appendEvent(stream: OutputStream, bytes: Uint8Array): void;
   /** Adds the exit of the leader. */
   appendExited(exit: ExitStatus): void;
@@ -267,7 +276,11 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     return text;
   };
 
+  const keep = ({ seq, bytes }: OutputEvent) =>
+    entries[indexAfter(seq - 1)]?.stored?.lasting ? bytes : bytes.slice();
+
   const observed: LogView = {
+    keep,
     base64,
     get lastSeq() {
       return withheld() ? lastSeq - 1 : lastSeq;
@@ -297,6 +310,7 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
 
   return {
     observed,
+    keep,
     base64,
     get lastSeq() {
       return lastSeq;
@@ -336,7 +350,8 @@ export function createOutputLog(retention: Retention, delivered?: () => void): O
     },
     appendEvent(stream, bytes) {
       grow(bytes.length);
-      push("output", stream, store.put(bytes));
+      const adopts = collectsInTime && bytes.length >= ADOPT_BYTES;
+      push("output", stream, adopts ? store.adopt(bytes) : store.put(bytes));
       tell();
     },
     appendExited(how) {

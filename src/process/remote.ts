@@ -61,7 +61,7 @@ export interface RemoteProcesses extends Processes {
 }
 
 /** Received output is acknowledged after so many bytes, a quarter of the window: it never runs empty. */
-const ACKNOWLEDGE_EVERY_BYTES = 256 * 1024;
+const ACKNOWLEDGE_EVERY_BYTES = 512 * 1024;
 /** And after so many events: the server's window counts messages, in which single bytes weigh much more. */
 const ACKNOWLEDGE_EVERY_EVENTS = 256;
 /**

@@ -159,7 +159,8 @@ export interface Process {
   readonly id: string;
   /**
    * What happened, from the first event on, ending after `closed`. Each call reads on its own. A reader that is
-   * slow holds back the process, not memory: about 1 MiB waits, then the process does.
+   * slow holds back the process, not memory: about 2 MiB waits, then the process does. Bytes may be shared with those
+   * that other readers get: they are to be read only.
    * @param options `skipGaps`: go on after events that are lost, instead of failing with `OUTPUT_LOST`; the next `seq`
    * tells how many
    */

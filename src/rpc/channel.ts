@@ -45,6 +45,8 @@ export interface OwnClose {
 export interface Channel {
   /** Hands a message to the socket; dropped when the connection is gone. */
   send(text: string): void;
+  /** The same in pieces that are ASCII: together they are not made to one text where the socket need not have it. */
+  sendAscii(...pieces: readonly string[]): void;
   /**
    * Hands a binary message to the socket, at most {@link MAX_FRAME_BYTES}; dropped when the connection is gone. Its
    * bytes may change afterwards. Returns the size of the message.
@@ -231,6 +233,14 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
         send(piece, piece.length, offset + MAX_FRAME_BYTES >= bytes.length);
       }
     },
+    sendAscii(...pieces) {
+      const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      if (!copies || length > SCRATCH_BYTES) return this.send(pieces.join(""));
+      if (!open || socket.readyState !== socket.OPEN) return;
+      let at = 0;
+      for (const piece of pieces) at += scratch().write(piece, at, "latin1");
+      send(scratch().subarray(0, at), at, true);
+    },
     sendFrame(frame) {
       const length = frameLength(frame);
       if (!open || socket.readyState !== socket.OPEN) return length;
@@ -260,8 +270,8 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
   };
 }
 
-/** A chunk of output in its message, if the name of the process is not too long. */
-const SCRATCH_BYTES = MAX_OUTPUT_CHUNK_BYTES + 4 * 1024;
+/** A chunk of output in its message, also as base64, if the name of the process is not too long. */
+const SCRATCH_BYTES = 4 * Math.ceil(MAX_OUTPUT_CHUNK_BYTES / 3) + 4 * 1024;
 let memory: Buffer | undefined;
 
 /** Memory for messages that are copied when they are sent: to allocate it for each took as long as to send it. */

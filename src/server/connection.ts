@@ -22,7 +22,7 @@ import {
   ProcessWrite,
 } from "../protocol/process.ts";
 import { clip } from "../protocol/quote.ts";
-import type { LogView } from "../process/output_log.ts";
+import type { LogView, OutputEvent } from "../process/output_log.ts";
 import type { ProcessEvent } from "../process/trait.ts";
 import { outputFrame } from "../process/wire_bytes.ts";
 import { exitToWire } from "../process/wire_exit.ts";
@@ -51,6 +51,9 @@ const FRAMED_REQUESTS: ReadonlyMap<number, string> = new Map([
 ]);
 
 const TOO_BIG_YET = `a message before initialize has ${MAX_EARLY_MESSAGE_BYTES} bytes at most`;
+
+/** From this size on the text of an output is not put together: each step of that would copy it. */
+const LONG_OUTPUT_BYTES = 4 * 1024;
 
 /** A request that is ready to run. */
 interface Work {
@@ -166,6 +169,12 @@ export function serveConnection(
     push(processId, event, log) {
       const frame = binary && event.type === "output" ? outputFrame(processId, event) : undefined;
       if (frame) return channel.sendFrame(frame);
+      if (event.type === "output" && event.bytes.length >= LONG_OUTPUT_BYTES && isAscii(processId)) {
+        const chunk = log.base64(event);
+        const head = outputText(processId, event, "").slice(0, -OUTPUT_END.length);
+        channel.sendAscii(head, chunk, OUTPUT_END);
+        return head.length + chunk.length + OUTPUT_END.length;
+      }
       const text = eventText(processId, event, log);
       channel.send(text);
       return text.length;
@@ -447,15 +456,22 @@ function brief(text: string): string {
   return JSON.stringify(text.slice(0, 20));
 }
 
+/** How the text of an output ends, behind its chunk: that is the last member. */
+const OUTPUT_END = '"}}';
+
+function outputText(processId: string, { seq, stream }: OutputEvent, chunk: string): string {
+  return notificationText(ProcessOutput.name, { processId, seq, stream, chunk });
+}
+
+function isAscii(text: string): boolean {
+  // deno-lint-ignore no-control-regex
+  return /^[\x00-\x7f]*$/.test(text);
+}
+
 function eventText(processId: string, event: ProcessEvent, log: LogView): string {
   switch (event.type) {
     case "output":
-      return notificationText(ProcessOutput.name, {
-        processId,
-        seq: event.seq,
-        stream: event.stream,
-        chunk: log.base64(event),
-      });
+      return outputText(processId, event, log.base64(event));
     case "exited":
       return notificationText(ProcessExited.name, {
         processId,

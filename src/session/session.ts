@@ -78,7 +78,7 @@ export interface SessionOptions {
 }
 
 /** Unacknowledged output of one process that may be on its way: more would only fill a slow client's memory. */
-const WINDOW_BYTES = 1024 * 1024;
+const WINDOW_BYTES = 2 * 1024 * 1024;
 /** A client that does not acknowledge is pinged after so many bytes. */
 const PING_EVERY_BYTES = 256 * 1024;
 /** The newest bytes of a connection that a pong does not count for: a proxy may have answered, not the client. */

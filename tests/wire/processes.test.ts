@@ -320,4 +320,13 @@ test("a session is resumed by who knows it, when it is free", async () => {
   assert.equal(await client.call("environment/status"), { status: "ready" }); // not disturbed by that
 });
 
+test("large output of a process with any name arrives whole", async () => {
+  for (const name of ["plain", "ünï 漢字 🙂", 'quote " and \\ and "}}', "x".repeat(5_000)]) {
+    await client.startProcess(name, ["/bin/sh", "-c", "seq 1 40000"]);
+    const { stdout } = await client.collect(name);
+    assert.is(stdout.length, 228_894);
+    assert.ok(stdout.endsWith("\n39999\n40000\n"));
+  }
+});
+
 test.run();
