@@ -2,6 +2,7 @@
 import type { WebSocket } from "ws";
 import { bufferView } from "../protocol/buffer_view.ts";
 import { MAX_FRAME_BYTES, MAX_OUTPUT_CHUNK_BYTES, SOCKET_HIGH_WATER_BYTES } from "../protocol/limits.ts";
+import { messagePassed } from "../runtime/collect.ts";
 import { abilitiesOf } from "../runtime/server_socket.ts";
 import { createLoad, FAIR_BYTES, type Load, MAX_OUTGOING_BYTES } from "./load.ts";
 import { type Frame, frameBytes, frameInto, frameLength, isFrame } from "./frame.ts";
@@ -146,6 +147,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
   };
 
   const waits = (bytes: number) => {
+    messagePassed(bytes, true);
     backlog += bytes;
     shared.outgoingBytes += bytes;
     return () => sent(bytes);
@@ -200,6 +202,7 @@ export function socketChannel(socket: WebSocket, events: ChannelEvents, load?: L
     alive();
     if (!open || closing) return;
     const bytes = bytesOf(data);
+    messagePassed(bytes?.length ?? 0, false);
     if (isBinary && bytes && events.frame && isFrame(bytes)) return events.frame(bytes);
     events.message(bytes && decode(bytes, isBinary));
   });
