@@ -57,6 +57,9 @@ export function controlContract(name: string, open: () => Promise<Environment>):
       for (const [signal, number] of [["SIGPOLL", 29], ["SIGPWR", 30], ["SIGSTKFLT", 16]] as const) {
         const started = await sh(`kill -${number} $$; sleep 1`, { tty });
         assert.equal(await started.wait(), { ...exited(128 + number), signal });
+        const told = await sh("exec sleep 999", { tty });
+        await told.signal(signal);
+        assert.equal(await told.wait(), { ...exited(128 + number), signal }, `${signal}, sent`);
       }
       // Nothing tells Node and Deno of the others.
       if (process.env["EXEC_SERVER_FORM"] !== "compiled" || name === "local") continue;

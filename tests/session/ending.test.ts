@@ -50,7 +50,8 @@ async function full(
   argv: string[] = ["yes"],
   more: JsonObject = {},
 ): Promise<{ readonly sessionId: string; readonly pid: number }> {
-  const client = await openRawClient(server.url);
+  // It acknowledges nothing: of what a plain client has received the oldest may be dropped.
+  const client = await openRawClient(server.url, { initialize: { acknowledgesOutput: true } });
   await client.start("p", argv, more);
   const pid = await pidOf(client, "p");
   await client.terminate();
