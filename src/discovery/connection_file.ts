@@ -2,23 +2,14 @@
  * How commands find a server of the same user on this machine, with its token: a file that only the user can read, in
  * a folder that only the user can look into.
  */
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
 import { isRunning, readStat } from "../runtime/proc_stat.ts";
 import { send } from "../runtime/signal.ts";
-import { stateFolder } from "../runtime/user_folders.ts";
+import { makeOwnFolder, stateFolder } from "../runtime/user_folders.ts";
 
 /** Of a mode: its group or everyone may write. */
 const WRITABLE_BY_OTHERS = 0o022;
@@ -66,12 +57,7 @@ function connectionFolder(): string {
  */
 export function makeConnectionFolder(): string {
   const folder = connectionFolder();
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const found = lstatSync(folder);
-  if (!found.isDirectory() || !isOurs(found)) {
-    throw Object.assign(new Error(`${folder} is no directory of this user`), { code: "EPERM" });
-  }
-  if ((found.mode & 0o077) !== 0) chmodSync(folder, 0o700);
+  makeOwnFolder(folder);
   return folder;
 }
 

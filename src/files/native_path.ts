@@ -8,6 +8,7 @@
 import { Buffer } from "node:buffer";
 import { lstatSync } from "node:fs";
 import process from "node:process";
+import { isAscii } from "../protocol/ascii.ts";
 import { type ExecServerError, hasCode, invalidRequest } from "../protocol/error.ts";
 import { formatPathUri } from "../protocol/path_uri.ts";
 import { clip } from "../protocol/quote.ts";
@@ -120,11 +121,6 @@ export function parentPath(path: NativePath): NativePath {
 /** The path that the system gave as bytes. @throws ExecServerError as {@link fromRaw} */
 export function nativeOf(bytes: Uint8Array): NativePath {
   return fromRaw(toRaw(bytes));
-}
-
-function isAscii(raw: string): boolean {
-  // deno-lint-ignore no-control-regex
-  return /^[\x00-\x7f]*$/.test(raw);
 }
 
 function requireAbsolute(path: string): string {

@@ -1,6 +1,7 @@
 /** One connection of a client: handshake, order of checks, queues (protocol reference, sections 4 to 7). */
 import * as v from "valibot";
 import type { WebSocket } from "ws";
+import { isAscii } from "../protocol/ascii.ts";
 import {
   ExecServerError,
   invalidRequest,
@@ -461,11 +462,6 @@ const OUTPUT_END = '"}}';
 
 function outputText(processId: string, { seq, stream }: OutputEvent, chunk: string): string {
   return notificationText(ProcessOutput.name, { processId, seq, stream, chunk });
-}
-
-function isAscii(text: string): boolean {
-  // deno-lint-ignore no-control-regex
-  return /^[\x00-\x7f]*$/.test(text);
 }
 
 function eventText(processId: string, event: ProcessEvent, log: LogView): string {
